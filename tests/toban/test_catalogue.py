@@ -1,0 +1,150 @@
+"""Claims about what people read: both languages are complete, and the code asks only for sentences that exist."""
+
+import ast
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from string import Formatter
+
+import pytest
+
+from toban.catalogue import CATALOGUE, Language, choose_language, say, say_reason
+from toban.catalogue_daemon import DAEMON
+from toban.catalogue_health import HEALTH
+from toban.catalogue_tables import TABLES
+from toban.outcomes import Reason
+
+ROOT = Path(__file__).parents[2]
+
+
+def placeholders(sentence: str) -> set[str]:
+    """The names between braces; anything cleverer than a name is refused."""
+    names = set()
+    for _, name, spec, conversion in Formatter().parse(sentence):
+        if name is not None:
+            assert name.isidentifier()
+            assert not spec
+            assert not conversion
+            names.add(name)
+    return names
+
+
+def faults(source: str) -> Iterator[str]:
+    """What is wrong with the `say("…")` calls of a module."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "say" and node.args:
+            yield from _faults_of_call(node)
+
+
+def _faults_of_call(call: ast.Call) -> Iterator[str]:
+    asked = call.args[0]
+    given = {keyword.arg for keyword in call.keywords if keyword.arg}
+    if isinstance(asked, ast.JoinedStr):
+        start = asked.values[0].value if isinstance(asked.values[0], ast.Constant) else ""
+        if not start or not any(key.startswith(str(start)) for key in CATALOGUE):
+            yield f"line {call.lineno}: no key begins with {start!r}"
+    elif not isinstance(asked, ast.Name | ast.Attribute):
+        keys = [str(piece.value) for piece in _alternatives(asked)]
+        yield from (f"line {call.lineno}: no key {key!r}" for key in keys if key not in CATALOGUE)
+        wanted = [placeholders(CATALOGUE[key][0]) for key in keys if key in CATALOGUE]
+        unknown = given.difference(*wanted)
+        missing = set() if len(call.keywords) > len(given) else set().union(*wanted) - given  # `**` may give them
+        if unknown or missing:
+            yield f"line {call.lineno}: {keys} want {sorted(missing)} and do not take {sorted(unknown)}"
+
+
+def _alternatives(asked: ast.expr) -> Iterator[ast.Constant]:
+    """The keys that a call may ask for: one, or those on both sides of a condition."""
+    if isinstance(asked, ast.IfExp):
+        yield from (*_alternatives(asked.body), *_alternatives(asked.orelse))
+    elif isinstance(asked, ast.Constant):
+        yield asked
+
+
+def modules() -> list[Path]:
+    """Every module that is shipped."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    return sorted(path for package in packages for path in (ROOT / package).rglob("*.py"))
+
+
+@pytest.mark.parametrize("key", CATALOGUE)
+def test_entry_says_the_same_in_both_languages(key: str) -> None:
+    """Both languages have words, and the same values in them."""
+    english, japanese = CATALOGUE[key]
+    assert english.strip()
+    assert japanese.strip()
+    assert placeholders(english) == placeholders(japanese)
+
+
+def test_tables_share_no_key() -> None:
+    """No entry hides another one."""
+    assert len(CATALOGUE) == len(HEALTH) + len(DAEMON) + len(TABLES)
+
+
+def test_code_asks_only_for_sentences_that_exist() -> None:
+    """Every `say` in the packages names a key of the catalogue, and gives it the values that it takes."""
+    assert [f"{path}: {fault}" for path in modules() for fault in faults(path.read_text())] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "fault"),
+    [
+        ('say("no.such", language)', "line 1: no key 'no.such'"),
+        ('say("health.ok", language, a=1)', "line 1: ['health.ok'] want [] and do not take ['a']"),
+        ('say("status.since", language)', "line 1: ['status.since'] want ['since'] and do not take []"),
+        ('say(f"nothing.{x}", language)', "line 1: no key begins with 'nothing.'"),
+        ('say(f"{x}", language)', "line 1: no key begins with ''"),
+        ('say("health.ok" if x else "no.such", language)', "line 1: no key 'no.such'"),
+    ],
+)
+def test_search_finds_a_faulty_call(source: str, fault: str) -> None:
+    """The check above can fail."""
+    assert fault in list(faults(source))
+
+
+@pytest.mark.parametrize(
+    "source", ['say(f"reason.{x}", language)', "say(key, language)", 'say("status.since", language, **x)', "say()"]
+)
+def test_search_lets_a_good_call_pass(source: str) -> None:
+    """A key made up of parts, or handed on, is not held against the code."""
+    assert list(faults(source)) == []
+
+
+@pytest.mark.parametrize("reason", Reason)
+@pytest.mark.parametrize("language", Language)
+def test_every_reason_has_its_phrase(reason: Reason, language: Language) -> None:
+    """A reason added to toban/outcomes.py wants its words here."""
+    assert say_reason(reason, language)
+
+
+def test_say_puts_the_values_in() -> None:
+    """Values stand where the sentence wants them, and braces in them are left alone."""
+    assert say("component.target", Language.EN, target="{main}") == "target {main}"
+    assert say("component.target", Language.JA, target="主系") == "監視対象 主系"
+
+
+def test_say_raises_for_an_unknown_key() -> None:
+    """A slip shows at once instead of printing a key at people."""
+    with pytest.raises(KeyError, match="no such"):
+        say("no such", Language.EN)
+
+
+@pytest.mark.parametrize(
+    ("asked", "configured", "environ", "language"),
+    [
+        ("en", "ja", {"LANG": "ja_JP.UTF-8"}, Language.EN),
+        (None, "ja", {"LANG": "en_US.UTF-8"}, Language.JA),
+        (None, None, {"LANG": "ja_JP.UTF-8"}, Language.JA),
+        (None, None, {"LANG": "ja_JP.UTF-8", "LC_ALL": "C"}, Language.EN),
+        (None, None, {"LANG": "C", "LC_ALL": "ja_JP.eucJP"}, Language.JA),
+        (None, None, {"LANG": "C", "LC_MESSAGES": "ja_JP"}, Language.JA),
+        (None, None, {"LANG": "ja", "LC_ALL": ""}, Language.JA),
+        (None, None, {}, Language.EN),
+    ],
+)
+def test_language_is_the_one_asked_for_then_configured_then_the_locales(
+    asked: str | None, configured: str | None, environ: dict[str, str], language: Language
+) -> None:
+    """The nearest word wins."""
+    assert choose_language(asked=asked, configured=configured, environ=environ) is language

@@ -1,0 +1,25 @@
+"""Every sentence that a person reads, in English and in Japanese: one table from key to both.
+
+No sentence has a plural: `targets: 1` reads as well as `targets: 3`. Numbers arrive as text out of `toban.units`.
+"""
+
+from toban.catalogue_daemon import DAEMON
+from toban.catalogue_health import HEALTH
+from toban.catalogue_tables import TABLES
+from toban.language import Language, choose_language
+from toban.outcomes import Reason
+
+__all__ = ["CATALOGUE", "Language", "choose_language", "say", "say_reason"]
+
+CATALOGUE: dict[str, tuple[str, str]] = HEALTH | DAEMON | TABLES
+_PLACE = {Language.EN: 0, Language.JA: 1}
+
+
+def say(key: str, language: Language, **values: object) -> str:
+    """The sentence of `key` with its values. A key or a value that is missing is a fault, which a test finds."""
+    return CATALOGUE[key][_PLACE[language]].format_map(values)
+
+
+def say_reason(reason: Reason, language: Language) -> str:
+    """Why something is empty, in a few words."""
+    return say(f"reason.{reason}", language)

@@ -1,0 +1,71 @@
+"""Sentences of the daemon and of its commands: its line in `systemctl status`, start, reload, stop, demo, config."""
+
+DAEMON: dict[str, tuple[str, str]] = {
+    # STATUS= to systemd: one sentence per round.
+    "daemon.starting": ("starting; targets: {targets}", "起動中、監視対象 {targets} 件"),
+    "daemon.round": (
+        "targets answering: {answering} of {targets}; values: {values}; slowest turn: {slowest}",
+        "監視対象 {targets} 件中 {answering} 件が応答、値 {values} 件、最長の収集 {slowest}",
+    ),
+    "daemon.round.down": (
+        "targets answering: {answering} of {targets}; down: {down}; values: {values}; slowest turn: {slowest}",
+        "監視対象 {targets} 件中 {answering} 件が応答、停止 {down}、値 {values} 件、最長の収集 {slowest}",
+    ),
+    "daemon.idle": ("no targets are configured", "監視対象が設定されていません"),
+    "daemon.reloading": ("reading the configuration again", "設定を再読み込み中"),
+    "daemon.reloaded": (
+        "configuration in force; targets added: {added}, removed: {removed}, changed: {changed}",
+        "設定を反映しました(監視対象: 追加 {added}、削除 {removed}、変更 {changed})",
+    ),
+    "daemon.reload_refused": (
+        "the new configuration is refused, the former one stays in force; problems: {problems}",
+        "新しい設定を拒否し、以前の設定を継続します(問題 {problems} 件)",
+    ),
+    "daemon.stopping": ("stopping", "停止処理中"),
+    "daemon.stopped": ("stopped; nothing was lost", "停止しました(データの損失はありません)"),
+    "daemon.started": ("watching; metrics at {url}", "監視を開始しました(メトリクス: {url})"),
+    "daemon.no_history": (
+        "the history cannot be written ({reason}); the watch goes on without it",
+        "履歴を書き込めません({reason})。監視は継続します",
+    ),
+    # `toban config`.
+    "config.fine": ("{file}: no problems; targets: {targets}", "{file}: 問題はありません(監視対象 {targets} 件)"),
+    "config.problems": ("problems: {problems}", "問題: {problems} 件"),
+    "config.defaults": ("no configuration file; the defaults are in force", "設定ファイルなし(既定値を使用)"),
+    # `toban demo`.
+    "demo.starting": ("starting a throw-away PostgreSQL {version}", "使い捨ての PostgreSQL {version} を起動しています"),
+    "demo.loading": ("making tables and a little load", "テーブルを作成し、軽い負荷をかけています"),
+    "demo.watching": ("watching; metrics: {url}", "監視中(メトリクス: {url})"),
+    "demo.stop_hint": ("Ctrl-C ends it and removes everything", "Ctrl-C で終了し、すべて削除します"),
+    "demo.cleaning": ("removing everything", "すべて削除しています"),
+    "demo.cleaned": ("everything is removed", "すべて削除しました"),
+    "demo.kept": ("kept in {directory}", "{directory} に保存しました"),
+    "demo.no_server": (
+        "no PostgreSQL server program on this machine",
+        "このマシンに PostgreSQL のサーバプログラムがありません",
+    ),
+    "demo.measured": ("what was measured", "計測結果"),
+    "demo.all_worked": ("every collector measured", "すべてのコレクタが計測に成功しました"),
+    "demo.not_all_worked": ("collectors without values: {collectors}", "値を取得できなかったコレクタ: {collectors}"),
+    "demo.live": ("live values", "現在値"),
+    "demo.connections": ("connections", "接続数"),
+    "demo.transactions": ("transactions per second", "トランザクション/秒"),
+    "demo.cache_hit": ("cache hit", "キャッシュヒット率"),
+    "demo.size": ("database size", "データベースサイズ"),
+    "demo.slow": ("slow statements", "遅い文"),
+    "demo.cpu": ("CPU", "CPU"),
+    "demo.memory": ("memory", "メモリ"),
+    "demo.load": ("load", "負荷"),
+    # `toban setup postgresql`.
+    "setup.preview": (
+        "run this as a superuser in {database}, or add --apply",
+        "{database} でスーパーユーザとして実行するか、--apply を付けてください",
+    ),
+    "setup.applied": ("done; statements run: {count}", "完了しました(実行した文: {count} 件)"),
+    "setup.stopped": ("stopped; statements not run: {count}", "中断しました(未実行の文: {count} 件)"),
+    "setup.nothing": ("nothing is missing", "不足はありません"),
+    "setup.restart": (
+        "the server must be restarted for: {settings}",
+        "反映にはサーバの再起動が必要です: {settings}",
+    ),
+}
