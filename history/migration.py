@@ -1,0 +1,80 @@
+"""Brings a state file to the present schema, one numbered step at a time, each in a transaction of its own."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib import resources
+
+APPLICATION_ID = 0x546F6261  # "Toba", in the file's header: how a state file is told from somebody else's database
+
+
+class NewerStateError(Exception):
+    """The file was written by a later Toban; touching it could only do harm."""
+
+
+class ForeignStateError(Exception):
+    """The file is a database, but not one of Toban's."""
+
+
+@cache
+def migrations() -> tuple[str, ...]:
+    """The steps in order; the first leads from nothing to version 1."""
+    folder = resources.files("history").joinpath("migrations")
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    return tuple(folder.joinpath(name).read_text(encoding="utf-8") for name in names)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Take the steps that this file has not seen. A file newer than the code, or not ours, is left as it is."""
+    if _pragma(connection, "schema_version") != 0:
+        check_ours(connection)
+    version = _pragma(connection, "user_version")
+    for number, script in enumerate(migrations()[version:], start=version + 1):
+        with transaction(connection):
+            for statement in _statements(script):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {number}")
+
+
+def check_ours(connection: sqlite3.Connection) -> None:
+    """Refuse what is not Toban's, or of a later one."""
+    check_version(_pragma(connection, "user_version"))
+    if _pragma(connection, "application_id") != APPLICATION_ID:
+        raise ForeignStateError
+
+
+def check_version(version: int) -> None:
+    """Refuse what a later Toban wrote."""
+    if version > len(migrations()):
+        raise NewerStateError(
+            f"written by a newer Toban: its version is {version}, this Toban knows {len(migrations())}"
+        )
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All of it or nothing. The write lock is taken at once, so that a wait for it comes before the work."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # a full disk has rolled back by itself already
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _statements(script: str) -> Iterator[str]:
+    """A script's statements one by one: `executescript` would commit in between."""
+    pending = ""
+    for line in script.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            yield pending
+            pending = ""

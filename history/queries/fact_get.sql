@@ -1,0 +1,2 @@
+-- One remembered number.
+SELECT value FROM fact WHERE name = ?

@@ -1,0 +1,2 @@
+-- One collection's readings of kept metrics, as they arrived.
+INSERT INTO journal (at, body) VALUES (?, ?)

@@ -1,0 +1,2 @@
+-- The oldest moment that is not packed yet.
+SELECT min(at) FROM journal

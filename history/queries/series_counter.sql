@@ -1,0 +1,2 @@
+-- Whether a series is a counter: its slots hold rates.
+SELECT type = 'counter' FROM series WHERE id = ?

@@ -1,0 +1,196 @@
+"""Reading the history, from any process and while the daemon writes: series and statements over a span of time."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from history.chunks import Arrived, journal
+from history.failures import explain
+from history.migration import check_ours
+from history.packing import PackingError
+from history.past import Point, condense, past
+from history.sql import query
+from history.statefile import FAILURES
+from toban.errors import NotFoundError, UnavailableError
+from toban.outcomes import Failure, Reason
+from toban.samples import Type, Unit
+from toban.statements import StatementUse
+
+BUSY_SECONDS = 2.0
+WIDTH = 240  # points, where nobody asks for more or less
+
+
+class SeriesName(NamedTuple):
+    """One series of the file."""
+
+    id: int
+    target: str
+    name: str
+    labels: str  # canonical JSON
+    type: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesHistory:
+    """A series over a span. A counter is told as its rate per second. Without any point the figures are None."""
+
+    name: str
+    target: str
+    labels: dict[str, str]
+    type: Type
+    unit: Unit
+    since: float
+    until: float
+    points: tuple[Point, ...]
+    lowest: float | None
+    mean: float | None
+    highest: float | None
+    last: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementHistory:
+    """What a statement cost over a span, and its text where that is known."""
+
+    target: str
+    use: StatementUse
+    text: str
+
+
+class Reader:
+    """A state file opened for reading alone. Make it with `open_reader`."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+
+    def names(self, pattern: str, target: str | None = None) -> tuple[SeriesName, ...]:
+        """The series whose metric matches a shell pattern. None at all is an error that names the nearest metric."""
+        with _explained(self._path):
+            rows = self._connection.execute(query("series_matching"), {"metric": pattern, "target": target})
+            found = tuple(map(SeriesName._make, rows))
+            if not found:
+                raise self._nothing(pattern, target)
+        return found
+
+    def series(
+        self,
+        pattern: str,
+        target: str | None = None,
+        *,
+        since: float,
+        until: float,
+        width: int = WIDTH,
+        most: int | None = None,
+    ) -> tuple[SeriesHistory, ...]:
+        """The first `most` series that match, each in at most `width` points."""
+        names = self.names(pattern, target)[:most]
+        with _explained(self._path), _snapshot(self._connection):
+            wanted = {name.id for name in names}
+            arrived, _ = journal(self._connection, int(since * 1000) - 3_600_000, int(until * 1000), wanted)
+            return tuple(self._one(name, arrived, since, until, width) for name in names)
+
+    def statements(
+        self, target: str | None = None, *, since: float, until: float, by: str = "total", top: int = 10
+    ) -> tuple[StatementHistory, ...]:
+        """The dearest statements of a span: by `total` or `mean` seconds, or by `calls`."""
+        given = {"target": target, "since": since, "until": until, "by": by, "top": top}
+        with _explained(self._path):
+            return tuple(_statement(*row) for row in self._connection.execute(query("statement_top"), given))
+
+    def _one(
+        self, name: SeriesName, arrived: dict[int, Arrived], since: float, until: float, width: int
+    ) -> SeriesHistory:
+        waiting = arrived[name.id].readings() if name.id in arrived else []
+        counter = name.type == Type.COUNTER
+        slots = past(self._connection, name.id, waiting, since, until, (until - since) / width, counter=counter)
+        points, whole = condense(slots, since, until, width)
+        return SeriesHistory(
+            name=name.name,
+            target=name.target,
+            labels=json.loads(name.labels),
+            type=Type(name.type),
+            unit=Unit(name.unit),
+            since=since,
+            until=until,
+            points=points,
+            lowest=whole.lowest if whole else None,
+            mean=whole.mean if whole else None,
+            highest=whole.highest if whole else None,
+            last=(points[-1].mean if counter else whole.last) if whole else None,
+        )
+
+    def _nothing(self, pattern: str, target: str | None) -> NotFoundError:
+        metrics = [row[0] for row in self._connection.execute(query("series_metrics"))]
+        nearest = get_close_matches(pattern.strip("*"), metrics, n=3, cutoff=0.4)
+        hint = f"the nearest: {', '.join(nearest)}" if nearest else "`toban history '*'` shows all there are"
+        of = f" of target {target}" if target else ""
+        return NotFoundError(
+            f"history of {pattern}", f"no series{of} matches", hint if metrics else "nothing is kept yet"
+        )
+
+
+@contextmanager
+def open_reader(path: Path) -> Iterator[Reader]:
+    """A reader on the state file; UnavailableError where there is none, or none that can be read."""
+    if not path.is_file():
+        raise UnavailableError("history", f"{path} does not exist", "it is made by `toban run`")
+    with _explained(path):
+        connection = _connect(path)
+    with closing(connection):
+        yield Reader(connection, path)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    url = f"file:{quote(str(path.resolve()))}?mode=ro"
+    connection = sqlite3.connect(url, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        check_ours(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """One moment of the file for several queries: what moves on meanwhile is neither missed nor seen twice."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (*FAILURES, PackingError) as error:
+        failure: Failure = explain(error, path)
+        hint = "the daemon sets it aside and begins a new one" if failure.reason is Reason.CORRUPT else failure.hint
+        raise UnavailableError("history", failure.detail, hint) from error
+
+
+def _statement(target: str, queryid: str, datname: str, usename: str, *costs: float | str) -> StatementHistory:
+    interval, calls, seconds, rows, hit, read, temp, text = costs
+    use = StatementUse(
+        queryid=queryid,
+        datname=datname,
+        usename=usename,
+        interval_seconds=float(interval),
+        calls=float(calls),
+        seconds=float(seconds),
+        rows=float(rows),
+        hit_blocks=float(hit),
+        read_blocks=float(read),
+        temp_blocks=float(temp),
+    )
+    return StatementHistory(target=target, use=use, text=str(text))
