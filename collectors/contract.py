@@ -1,0 +1,78 @@
+"""What a collector and its source are: the frame that every file of this package fills."""
+
+from abc import ABC, abstractmethod
+from enum import StrEnum
+from typing import ClassVar, Generic, TypeVar
+
+from toban.clock import Clock
+from toban.config import Duration, Model
+from toban.outcomes import Failure
+from toban.samples import Findings, Metric
+
+
+class Kind(StrEnum):
+    """What a target can be."""
+
+    HOST = "host"
+    POSTGRESQL = "postgresql"
+    SQLITE = "sqlite"
+
+
+class CollectorSettings(Model):
+    """What can be said of any collector under `collect:`; a collector's own settings extend it with their defaults."""
+
+    enabled: bool = True
+    every: Duration = 15.0
+    timeout: Duration = 5.0
+
+
+class Source(ABC):
+    """One target's way in. It connects when first asked, tells why it cannot, and never waits without a bound."""
+
+    spent_seconds: float = 0.0
+    """Time the target itself has spent on our behalf since the start; the budget is judged by it."""
+
+    answered_at: float = 0.0
+    """The monotonic moment of the last answer. A late turn tells by it whether the target is deaf or merely slow."""
+
+    @abstractmethod
+    def explain(self, error: BaseException) -> Failure:
+        """Turn an exception that a collector let through into a typed reason, without secrets."""
+
+    @abstractmethod
+    def abandon(self) -> None:
+        """Cut whatever is open, at once and without waiting: a turn did not come back. The next turn starts afresh."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Say goodbye properly: the target is leaving the configuration or the daemon is stopping."""
+
+
+SourceT = TypeVar("SourceT", bound=Source)
+SettingsT = TypeVar("SettingsT", bound=CollectorSettings)
+
+
+class Collector(ABC, Generic[SourceT, SettingsT]):
+    """One thing that is measured at one kind of target. An instance belongs to one target and keeps its last reading.
+
+    Collectors of one target that share a `lane` take turns; those of different lanes run side by side. For
+    PostgreSQL a lane is a connection: `server` for server-wide views, `databases` for visits. An exception that
+    `collect` lets through is explained by the source. `collect` must survive being cancelled at any await.
+    """
+
+    name: ClassVar[str]
+    kind: ClassVar[Kind]
+    lane: ClassVar[str] = "server"
+    metrics: ClassVar[tuple[Metric, ...]]
+    prefixes: ClassVar[tuple[str, ...]] = ()
+    """Beginnings of the names of metrics that only the target knows, as its settings; they stand in no tuple."""
+    settings_model: ClassVar[type[CollectorSettings]]
+
+    def __init__(self, source: SourceT, settings: SettingsT, clock: Clock) -> None:
+        self.source = source
+        self.settings = settings
+        self.clock = clock
+
+    @abstractmethod
+    async def collect(self) -> Findings:
+        """Measure once."""

@@ -1,0 +1,139 @@
+"""The processes: in which states, and which programs hold the memory.
+
+Memory is each process's own (`RssAnon`): to add up resident memory would count PostgreSQL's shared buffers once for
+each of its sessions.
+"""
+
+import os
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+from collectors.contract import Collector, CollectorSettings, Kind
+from collectors.host.machine import HostMachine
+from toban.config import Duration
+from toban.outcomes import Gap, Reason
+from toban.printable import printable
+from toban.samples import Batch, Findings, Metric, Unit
+
+STATES = {
+    "R": "running",
+    "S": "sleeping",
+    "D": "uninterruptible",
+    "T": "stopped",
+    "t": "stopped",
+    "Z": "zombie",
+    "I": "idle",
+}
+OTHER = "other"
+STATUS_BYTES = 4096  # a status file is some 1.5 kB
+
+PROCESSES = Metric(
+    name="toban_host_processes",
+    help="Processes by state; a zombie has ended and its parent has not looked.",
+    labels=("state",),
+)
+PROCESS_MEMORY = Metric(
+    name="toban_host_process_memory_bytes",
+    help="Memory that the processes of one name hold for themselves; the largest, and the rest as other.",
+    unit=Unit.BYTES,
+    labels=("name",),
+)
+
+
+class ProcessesSettings(CollectorSettings):
+    """How many programs are told apart."""
+
+    every: Duration = 60.0
+    top: int = 10
+
+
+class ProcessesCollector(Collector[HostMachine, ProcessesSettings]):
+    """A census of /proc, in a thread: a busy machine has thousands of processes."""
+
+    name = "processes"
+    kind = Kind.HOST
+    lane = "processes"
+    metrics: ClassVar = (PROCESSES, PROCESS_MEMORY)
+    settings_model = ProcessesSettings
+
+    async def collect(self) -> Findings:
+        """Count once."""
+        batch = Batch(self.clock.now())
+        found = await self.source.blocking.run(
+            self.name, partial(census, self.source.proc), timeout_seconds=self.settings.timeout
+        )
+        for state in sorted({*STATES.values(), OTHER}):
+            batch.add(PROCESSES, found.states[state], state)
+        for name, size_bytes in largest(found.memory, self.settings.top).items():
+            batch.add(PROCESS_MEMORY, size_bytes, printable(name))
+        return Findings(samples=batch.samples, gaps=(_HIDDEN,) if found.hidden else ())
+
+
+class Census:
+    """How many processes in each state, bytes by name, and whether some could not be seen."""
+
+    def __init__(self) -> None:
+        self.states: Counter[str] = Counter()
+        self.memory: Counter[str] = Counter()
+        self.hidden = False
+
+    def take(self, name: str, state: str, size_bytes: int) -> None:
+        """Count one process in."""
+        self.states[STATES.get(state, OTHER)] += 1
+        self.memory[name] += size_bytes
+
+
+_HIDDEN = Gap(
+    what="processes of others",
+    reason=Reason.PRIVILEGE,
+    detail="/proc shows only Toban's own processes",
+    hint="without hidepid= on /proc, and without ProtectProc= in the unit, the others can be seen",
+)
+
+
+def census(proc: Path) -> Census:
+    """Look at every process once. One that ended in between is none."""
+    found = Census()
+    folder = os.open(proc, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        numbers = [name for name in os.listdir(folder) if name[0].isdecimal()]  # noqa: PTH208 - a descriptor, no path
+        found.hidden = "1" not in numbers  # hidepid=2 leaves them out, hidepid=1 refuses them
+        for number in numbers:
+            try:
+                found.take(*parse_status(_status(folder, number)))
+            except PermissionError:
+                found.hidden = True
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+    finally:
+        os.close(folder)
+    return found
+
+
+def _status(folder: int, number: str) -> bytes:
+    """Raw calls: this runs for every process, and each layer above them doubles its price."""
+    file = os.open(f"{number}/status", os.O_RDONLY, dir_fd=folder)
+    try:
+        return os.read(file, STATUS_BYTES)
+    finally:
+        os.close(file)
+
+
+def parse_status(status: bytes) -> tuple[str, str, int]:
+    """Name, state and own memory in bytes. A kernel thread and a zombie have no memory, and no line for it."""
+    name = status[6 : status.find(b"\n")].decode("utf-8", "surrogateescape")
+    state = chr(status[status.find(b"\nState:\t") + 8])
+    start = status.find(b"\nRssAnon:")
+    size_kb = int(status[start + 9 : status.find(b"kB", start)]) if start >= 0 else 0
+    return name, state, size_kb * 1024
+
+
+def largest(memory: Counter[str], top: int) -> dict[str, int]:
+    """The largest few by name; what is left comes together, also when one of the large is itself called so."""
+    found = Counter({name: size for name, size in memory.most_common(top) if size})
+    rest = sum(memory.values()) - sum(found.values())
+    if rest:
+        found[OTHER] += rest
+    return dict(found)

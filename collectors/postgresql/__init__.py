@@ -1,0 +1,1 @@
+"""PostgreSQL: one way in (`server`), and a module for each thing measured there."""

@@ -1,0 +1,5 @@
+-- Toban: which server this is, and since when it runs. The cheapest sign of life. PostgreSQL 14 and later.
+select
+    version() as version,
+    current_setting('server_version_num')::int4 as version_num,
+    extract(epoch from pg_postmaster_start_time())::float8 as started_at

@@ -1,0 +1,20 @@
+-- Each standby as its primary sees it; a base backup in progress is none. A cascading standby sends what it received.
+-- A role without pg_read_all_stats sees only that there are some. From 14 on.
+select
+    r.application_name,
+    coalesce(host(r.client_addr), '') as client_addr,
+    r.state,
+    coalesce(r.sync_state, '') as sync_state,
+    coalesce(s.slot_name, '') as slot_name,
+    pg_wal_lsn_diff(at.lsn, r.write_lsn)::float8 as write_bytes,
+    pg_wal_lsn_diff(at.lsn, r.flush_lsn)::float8 as flush_bytes,
+    pg_wal_lsn_diff(at.lsn, r.replay_lsn)::float8 as replay_bytes,
+    extract(epoch from r.write_lag)::float8 as write_seconds,
+    extract(epoch from r.flush_lag)::float8 as flush_seconds,
+    extract(epoch from r.replay_lag)::float8 as replay_seconds
+from pg_stat_replication r
+left join pg_replication_slots s on s.active_pid = r.pid
+cross join (
+    select case when pg_is_in_recovery() then pg_last_wal_receive_lsn() else pg_current_wal_lsn() end as lsn
+) at
+where r.state is distinct from 'backup'

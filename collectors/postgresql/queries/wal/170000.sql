@@ -1,0 +1,33 @@
+-- WAL, its archiver, checkpoints and the background writer in one row. 17: checkpoints count in a view of their own.
+select
+    case
+        when pg_is_in_recovery() then pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')
+        else pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')
+    end::float8 as position_bytes,
+    extract(epoch from clock_timestamp() - c.checkpoint_time)::float8 as checkpoint_age_seconds,
+    a.archived_count,
+    a.failed_count,
+    extract(epoch from clock_timestamp() - a.last_archived_time)::float8 as last_archive_age,
+    extract(epoch from clock_timestamp() - a.last_failed_time)::float8 as last_failure_age,
+    a.last_failed_time is not null and a.last_failed_time > coalesce(a.last_archived_time, '-infinity') as failing,
+    has_function_privilege('pg_catalog.pg_ls_waldir()', 'execute')
+        and has_function_privilege('pg_catalog.pg_ls_archive_statusdir()', 'execute') as may_list,
+    w.wal_records as records,
+    w.wal_fpi as full_page_images,
+    w.wal_buffers_full as buffers_full,
+    w.wal_write as writes,
+    w.wal_sync as syncs,
+    w.wal_write_time / 1000 as write_seconds,
+    w.wal_sync_time / 1000 as sync_seconds,
+    b.buffers_alloc as bgwriter_buffers_alloc,
+    b.buffers_clean as bgwriter_buffers_clean,
+    b.maxwritten_clean as bgwriter_maxwritten_clean,
+    k.num_timed as checkpointer_num_timed,
+    k.num_requested as checkpointer_num_requested,
+    k.restartpoints_timed as checkpointer_restartpoints_timed,
+    k.restartpoints_req as checkpointer_restartpoints_req,
+    k.restartpoints_done as checkpointer_restartpoints_done,
+    k.write_time as checkpointer_write_time,
+    k.sync_time as checkpointer_sync_time,
+    k.buffers_written as checkpointer_buffers_written
+from pg_stat_archiver a, pg_stat_wal w, pg_stat_bgwriter b, pg_stat_checkpointer k, pg_control_checkpoint() c

@@ -1,0 +1,1 @@
+"""SQLite files of applications, watched without ever standing in their way."""

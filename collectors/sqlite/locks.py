@@ -1,0 +1,36 @@
+"""Who writes now, without asking SQLite: F_GETLK on the bytes that SQLite's locks are made of.
+
+It tells of other processes' locks only (this process's own never conflict with itself), waits for nobody, changes
+nothing, and works across containers and on file systems where /proc/locks names another device than stat does.
+"""
+
+import fcntl
+import os
+import struct
+
+PENDING_BYTE = 0x40000000  # then RESERVED, then the 510 bytes that readers share and an exclusive writer takes whole
+LOCK_BYTES = 2 + 510
+WAL_WRITE_BYTE = 120  # in the -shm file
+_FLOCK = struct.Struct("@hhqqi4x")  # struct flock of 64-bit Linux
+
+
+def descriptor_of(found: os.stat_result) -> int | None:
+    """A descriptor by which this process has that file open already.
+
+    Another thread may close it meanwhile and its number be given away: to read and to ask does no harm even then.
+    """
+    for number in os.listdir("/proc/self/fd"):  # noqa: PTH208 - numbers, no paths
+        try:
+            seen = os.fstat(int(number))
+        except OSError:
+            continue  # the descriptor of this very listing, or one closed meanwhile
+        if (seen.st_dev, seen.st_ino) == (found.st_dev, found.st_ino):
+            return int(number)
+    return None
+
+
+def write_locked(descriptor: int, start: int, length: int) -> bool:
+    """Whether another process holds a write lock on some of these bytes."""
+    question = _FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, start, length, 0)
+    answer = fcntl.fcntl(descriptor, fcntl.F_GETLK, question)
+    return bool(_FLOCK.unpack(answer)[0] != fcntl.F_UNLCK)
