@@ -1,0 +1,1 @@
+"""What holds it together: the command line, wiring, the loop, HTTP, systemd."""

@@ -1,0 +1,5 @@
+"""`python -m daemon`: the same as `toban`."""
+
+from daemon.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""What the reading commands do, once their options are read: ask the daemon or measure, and print."""

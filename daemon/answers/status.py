@@ -1,0 +1,88 @@
+"""`toban status`: overall health, and why."""
+
+from rich.table import Table
+
+from daemon.answers.asking import Asked, ask, measured
+from daemon.answers.printing import STYLES, console, plain, print_json, table
+from daemon.documents import Document, status_document
+from toban.catalogue import say
+from toban.language import Language
+
+OWN = ("loop", "history")  # components that are no target: their reasons have no row in the table
+
+
+def answer(asked: Asked, *, as_json: bool) -> int:
+    """Print it; 1 when it is not fine."""
+    document = ask(asked.configuration, "/api/v1/status")
+    running = document is not None
+    if document is None:
+        document = measured(asked.configuration, lambda world: status_document(world.status(), world.zone))
+    if as_json:
+        print_json({**document, "daemon": running})
+    else:
+        _show(document, asked, running=running)
+    return 0 if document["health"] == "ok" else 1
+
+
+def _show(document: Document, asked: Asked, *, running: bool) -> None:
+    language, health, out = asked.language, document["health"], console()
+    title = plain(say("status.title", language, node=asked.configuration.node))
+    verdict = f"[{STYLES[health]}]{say(f'health.{health}', language)}[/]"
+    out.print(f"[bold]{title}[/]: {verdict}, {say(f'health.{health}.why', language)}")
+    if not running:
+        out.print(f"[dim]{say('status.no_daemon', language)}; {say('status.measured_now', language)}[/]")
+    out.print(_targets(document["targets"], language))
+    for line in [*_own(document), *(r for t in document["targets"] for r in _remarks(t, language))]:
+        out.print(line)
+    alerts = document["alerts"]
+    out.print(say("status.alerts", language, **alerts) if any(alerts.values()) else say("status.no_alerts", language))
+
+
+def _targets(targets: list[Document], language: Language) -> Table:
+    columns = ("name", "kind", "state", "last_success", "reason")
+    made = table(say("table.targets", language), *(say(f"column.{column}", language) for column in columns))
+    for target in targets:
+        state, style = _state(target)
+        made.add_row(
+            plain(target["name"]),
+            say(f"kind.{target['kind']}", language),
+            f"[{style}]{say(f'state.{state}', language)}[/]",
+            target["last_success_at"] or say("status.never", language),
+            plain(target["reason"]),
+        )
+    return made
+
+
+def _state(target: Document) -> tuple[str, str]:
+    if target["up"] is None:
+        return "waiting", "dim"
+    if not target["up"]:
+        return "down", "bold red"
+    return ("partial", "yellow") if any(c["reason"] for c in target["collectors"]) else ("up", "green")
+
+
+def _own(document: Document) -> list[str]:
+    return [
+        f"[yellow]{plain(component['name'])}[/]: {plain(component['reason'])}"
+        for component in document["components"]
+        if component["name"] in OWN and component["state"] != "ok"
+    ]
+
+
+def _remarks(target: Document, language: Language) -> list[str]:
+    """One line for each thing that is missing, with the mend."""
+    if not target["up"]:
+        return [f"[bold]{plain(target['name'])}[/]{_hint(target, language)}"] if target["hint"] else []
+    lines = []
+    for collector in target["collectors"]:
+        name = plain(f"{target['name']}/{collector['name']}")
+        if collector["reason"]:
+            reason = say(f"reason.{collector['reason']}", language)
+            why = say("status.reason", language, reason=reason, detail=collector["detail"])
+            lines.append(f"[yellow]{name}[/]: {plain(why)}{_hint(collector, language)}")
+        lines.extend(f"{name}: {plain(gap)}" for gap in collector["gaps"])
+    return lines
+
+
+def _hint(told: Document, language: Language) -> str:
+    return f"; {plain(say('status.hint', language, hint=told['hint']))}" if told["hint"] else ""

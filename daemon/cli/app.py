@@ -1,0 +1,147 @@
+"""`toban`: the global options, the commands, and how every one of them ends. Imports wait until they are needed."""
+
+import os
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.core import TyperGroup
+
+from daemon.cli import completion
+from daemon.cli.config import config_commands
+from daemon.cli.history import history
+from daemon.cli.reading import metrics, statements, status
+from daemon.cli.run import demo, run
+from daemon.cli.setup import setup_commands
+from toban import __version__
+from toban.errors import TobanError
+
+INTERRUPTED = 130
+# typer carries click within itself and shows but one of its refusals by name; this is what they all are.
+_Refusal: type[Exception] = typer.BadParameter.__bases__[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What stands before the command."""
+
+    config: Path | None
+    language: str | None
+    debug: bool
+
+
+class _Group(TyperGroup):
+    """Commands that explain themselves when none is named: that is no mistake."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override] # typer's own click
+        if not args and not ctx.resilient_parsing:
+            typer.echo(ctx.get_help())
+            ctx.exit()
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    name=completion.PROGRAM,
+    cls=_Group,
+    add_completion=False,  # see `completion`
+    help="Keeps databases and their hosts healthy: measures, alerts, backs up, proves, maintains.",
+    rich_markup_mode=None,  # plain help: rich alone would double the time to the first letter
+    pretty_exceptions_enable=False,
+)
+for command in (run, demo, status, metrics, history, statements):
+    app.command()(command)
+app.add_typer(config_commands, name="config", cls=_Group, no_args_is_help=False)
+app.add_typer(setup_commands, name="setup", cls=_Group, no_args_is_help=False)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"toban {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    ctx: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "-c", "--config", help="The configuration; else $TOBAN_CONFIG, ./config.yaml, /etc/toban/config.yaml."
+        ),
+    ] = None,
+    lang: Annotated[str | None, typer.Option(help="en or ja; else the configuration's, else the locale's.")] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,  # noqa: ARG001 - its callback has answered
+    show_completion: completion.ShowCompletion = None,  # noqa: ARG001 - likewise
+) -> None:
+    """What holds for every command."""
+    if lang not in (None, "en", "ja"):
+        raise typer.BadParameter(f"{lang!r} is not en or ja", param_hint="--lang")
+    ctx.obj = Options(config=config, language=lang, debug=debug)
+
+
+def main() -> None:
+    """Run one command, and end as the contract says: a status, and at most one line per error."""
+    debug = "--debug" in sys.argv
+    _open_what_is_closed()
+    completion.prepare()
+    try:
+        status = app(standalone_mode=False, prog_name=completion.PROGRAM)
+        sys.stdout.flush()
+    except TobanError as error:
+        status = _fail(_lines(error), error.exit_status, debug=debug)
+    except _Refusal as error:
+        status = _fail((_refused(error),), 2, debug=debug)
+    except (typer.Abort, KeyboardInterrupt):
+        status = INTERRUPTED
+    except BrokenPipeError:
+        status = _unread()
+    except SystemExit as end:
+        if not isinstance(end.__context__, BrokenPipeError):  # out of which typer makes an exit status of 1
+            raise
+        status = _unread()
+    except OSError as error:
+        line = f"toban: {error.filename or 'input and output'}: {error.strerror or error}"
+        status = _fail((line,), 3, debug=debug)
+    except Exception as error:  # noqa: BLE001 - the last stop: one line for the operator, the traceback under --debug
+        line = f"toban: internal fault: {type(error).__name__}: {error} (run again with --debug, and report it)"
+        status = _fail((line,), 1, debug=debug)
+    sys.exit(status)
+
+
+def _open_what_is_closed() -> None:
+    """`toban status >&-`: whoever closes our output wants none."""
+    sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+
+
+def _unread() -> int:
+    """The reader has gone, as in `toban metrics | head -1`: nothing more to say, and no fault."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _lines(error: TobanError) -> tuple[str, ...]:
+    """A configuration's problems are a line each; only `config check` prints them as compilers do."""
+    lines: tuple[str, ...] = getattr(error, "lines", ())
+    if not lines:
+        return (error.line,)
+    return lines if {"config", "check"} <= set(sys.argv) else tuple(f"toban: {line}" for line in lines)
+
+
+def _refused(error: Exception) -> str:
+    context = getattr(error, "ctx", None)
+    where = context.command_path if context else completion.PROGRAM
+    why = getattr(error, "format_message", lambda: str(error))().rstrip(".")
+    return f"toban: usage: {why} (see `{where} --help`)"
+
+
+def _fail(lines: tuple[str, ...], status: int, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    for line in lines:
+        print(" ".join(line.split()), file=sys.stderr)
+    return status

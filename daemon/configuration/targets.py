@@ -1,0 +1,84 @@
+"""What can be watched: a model for each kind of target, told apart by `kind`."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, field_validator
+
+from collectors.postgresql.server import Databases, ServerLimits
+from toban.config import EMPTY_IS_DEFAULT, AbsolutePath, Duration, Model, misfit
+from toban.secrets import Dsn
+
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+HOST_NAME = "host"
+
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+def _is_name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is no name; use letters, digits and _ . - only")
+    return value
+
+
+def _are_labels(labels: dict[str, str]) -> dict[str, str]:
+    for name in labels:
+        if not _LABEL.fullmatch(name) or name.startswith("__"):
+            raise misfit("is no label; use letters, digits and _, not a digit first, not __", name)
+        if name == "target":
+            raise misfit("every sample has this label already; it is the target's name", name)
+    return labels
+
+
+Name = Annotated[str, AfterValidator(_is_name)]
+Labels = Annotated[dict[str, str], EMPTY_IS_DEFAULT, AfterValidator(_are_labels)]
+
+
+class HostTarget(Model):
+    """The machine the daemon runs on."""
+
+    name: Name = HOST_NAME
+    kind: Literal["host"] = "host"
+    labels: Labels = Field(default_factory=dict)
+
+
+class PostgresqlTarget(Model):
+    """A PostgreSQL server."""
+
+    name: Name
+    kind: Literal["postgresql"] = "postgresql"
+    dsn: Dsn
+    databases: Annotated[Databases, EMPTY_IS_DEFAULT] = Databases()
+    labels: Labels = Field(default_factory=dict)
+    limits: Annotated[ServerLimits, EMPTY_IS_DEFAULT] = ServerLimits()
+    budget: Duration = Field(default=0.6, description="Server time a minute; beyond it the cadences stretch.")
+
+    @field_validator("dsn")
+    @classmethod
+    def _is_postgresql(cls, dsn: Dsn) -> Dsn:
+        if dsn.parts.scheme not in ("postgresql", "postgres"):
+            raise misfit("begins with another scheme; write postgresql://user@host:port/database")
+        mode = dict(dsn.parameters).get("sslmode", "prefer")
+        if mode not in SSL_MODES:
+            raise misfit(f"has an unknown sslmode; there are {', '.join(SSL_MODES)}")
+        return dsn
+
+
+class SqliteTarget(Model):
+    """An SQLite file, opened for reading only."""
+
+    name: Name
+    kind: Literal["sqlite"] = "sqlite"
+    path: AbsolutePath
+    labels: Labels = Field(default_factory=dict)
+
+
+Target = Annotated[HostTarget | PostgresqlTarget | SqliteTarget, Field(discriminator="kind")]
+
+
+def with_host(targets: tuple[Target, ...]) -> tuple[Target, ...]:
+    """The targets, with the machine itself among them even when nobody listed it."""
+    if any(isinstance(target, HostTarget) for target in targets):
+        return targets
+    return (HostTarget(), *targets)

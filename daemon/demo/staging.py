@@ -1,0 +1,176 @@
+"""The demonstration from curtain to curtain: server, shop, daemon, what is seen, and nothing left behind."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+
+from daemon import logs
+from daemon.answers.printing import console
+from daemon.configuration.targets import with_host
+from daemon.configuration.tree import Configuration
+from daemon.demo.load import prepare, trade
+from daemon.demo.programs import find_programs
+from daemon.demo.scene import Scene, seen
+from daemon.demo.server import DemoServer
+from daemon.service import Service
+from daemon.systemd import Notifier
+from history.recording import History
+from toban.catalogue import say
+from toban.clock import SystemClock
+from toban.config import WRITTEN
+from toban.errors import UsageError
+from toban.language import Language, choose_language
+
+INTERRUPTED = 130
+LONGEST_HOME_BYTES = 60
+ONCE_WITHIN_SECONDS = 60.0
+PLAIN_LINE_SECONDS = 5.0
+LIVE_SECONDS = 1.0
+LOOK_SECONDS = 0.2
+QUICK_EVERY = {
+    "activity": "3s",
+    "databases": "3s",
+    "cpu": "3s",
+    "memory": "3s",
+    "statements": "5s",
+    "sizes": "10s",
+    "relations": "10s",
+    "settings": "30s",
+    "processes": "10s",
+    "disks": "10s",
+}
+
+
+def run_demo(*, once: bool, port: int, keep: Path | None, language: str | None) -> int:
+    """Raise the curtain; the exit status."""
+    spoken = choose_language(asked=language, configured=None, environ=os.environ)
+    programs = find_programs()
+    tell = _teller(spoken)
+    home = _home(keep)
+    server = DemoServer(programs, home, _free_port(), keep=keep is not None)
+    try:
+        tell("demo.starting", version=str(programs.folder))
+        server.start()
+        return asyncio.run(_play(server, port, tell, spoken, once=once))
+    finally:
+        tell("demo.cleaning" if keep is None else "demo.kept", directory=str(home))
+        server.stop()
+        tell("demo.cleaned") if keep is None else None
+
+
+def _home(keep: Path | None) -> Path:
+    """Where all of it stands; sockets among it, whose paths have to be short."""
+    parent = keep.absolute() if keep else Path(tempfile.gettempdir())
+    if len(os.fsencode(parent)) > LONGEST_HOME_BYTES:
+        raise UsageError("demo", f"{parent} is too long a path for sockets", "give --keep or TMPDIR a shorter one")
+    return parent if keep else Path(tempfile.mkdtemp(prefix="toban-demo-"))
+
+
+async def _play(server: DemoServer, port: int, tell: Callable[..., None], language: Language, *, once: bool) -> int:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    tell("demo.loading")
+    await prepare(server.dsn("postgres"))
+    shop = asyncio.create_task(trade(server.dsn("postgres")))
+    configuration = configured(server, port, language)
+    logs.configure(format="json", file=server.home / "toban.log", stream=sys.stderr, environ=os.environ)
+    clock = SystemClock()
+    history = await History.open(configuration.state_path, clock)
+    service = Service(
+        configuration, history, clock=clock, log=structlog.get_logger("toban"), notifier=Notifier({}, clock)
+    )
+    try:
+        await service.start()
+        host, listening = service.front.address or ("", 0)
+        tell("demo.watching", url=f"http://{host}:{listening}/metrics")
+        if once:
+            return await _once(service, stop, language)
+        tell("demo.stop_hint")
+        await _until(stop, Scene(service.world, language))
+        return 0
+    finally:
+        shop.cancel()
+        with suppress(asyncio.CancelledError, ExceptionGroup):
+            await shop
+        await service.stop()
+
+
+def configured(server: DemoServer, port: int, language: Language) -> Configuration:
+    """The daemon's configuration: the server, and its own state as an SQLite target."""
+    state = server.home / "state" / "state.db"
+    collect: dict[str, object] = {name: {"every": every} for name, every in QUICK_EVERY.items()}
+    if not server.programs.has_statements:
+        collect["statements"] = {"enabled": False}
+    written = {
+        "node": "demo",
+        "language": str(language),
+        "state": f"sqlite://{state}",
+        "http": {"listen": f"127.0.0.1:{port}"},
+        "targets": [
+            {"name": "shop", "kind": "postgresql", "dsn": server.dsn()},
+            {"name": "memory", "kind": "sqlite", "path": str(state)},
+        ],
+        "collect": collect,
+    }
+    configuration = Configuration.model_validate(written, context=WRITTEN)
+    return configuration.model_copy(update={"targets": with_host(configuration.targets)})
+
+
+async def _once(service: Service, stop: asyncio.Event, language: Language) -> int:
+    """Wait until every collector has measured, print what was seen; 1 when one of them has nothing to show."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(ONCE_WITHIN_SECONDS):
+            while not stop.is_set() and not _all_measured(service):  # noqa: ASYNC110 - no event tells of forty ledgers
+                await asyncio.sleep(LOOK_SECONDS)
+    if stop.is_set():
+        return INTERRUPTED
+    table, missing = seen(service.world, language)
+    console().print(table)
+    if missing:
+        console().print(say("demo.not_all_worked", language, collectors=", ".join(missing)), style="bold red")
+        return 1
+    console().print(say("demo.all_worked", language), style="green")
+    return 0
+
+
+def _all_measured(service: Service) -> bool:
+    """Whether each collector has shown something, or has told that it never will."""
+    ledgers = [ledger for watch in service.world.watches.values() for ledger in watch.ledgers.values()]
+    return all(
+        ledger.last is not None and (ledger.last.samples or (ledger.failure is not None and not ledger.failure.down))
+        for ledger in ledgers
+    )
+
+
+async def _until(stop: asyncio.Event, scene: Scene) -> None:
+    """Show the live view on a terminal, a line now and then elsewhere."""
+    if sys.stdout.isatty():
+        await scene.live(stop, every_seconds=LIVE_SECONDS)
+        return
+    while not stop.is_set():
+        print(scene.line(), flush=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PLAIN_LINE_SECONDS):
+                await stop.wait()
+
+
+def _teller(language: Language) -> Callable[..., None]:
+    def tell(key: str, **values: object) -> None:
+        print(say(key, language, **values), flush=True)
+
+    return tell
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

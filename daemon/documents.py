@@ -1,0 +1,99 @@
+"""What the command line prints and the API answers, as JSON-ready dictionaries: one form for both."""
+
+import math
+from collections.abc import Iterable
+from datetime import datetime, tzinfo
+from typing import Any
+
+from history.reading import StatementHistory
+from toban.clock import moment
+from toban.samples import Sample
+from toban.status import PairStanding, Status, TargetStanding
+
+Document = dict[str, Any]
+
+
+def stamp(at: float | None, zone: tzinfo) -> str | None:
+    """A moment in ISO 8601, in the configured zone."""
+    return None if at is None else _iso(moment(at).astimezone(zone))
+
+
+def _iso(at: datetime) -> str:
+    return at.isoformat(timespec="seconds")
+
+
+def status_document(status: Status, zone: tzinfo) -> Document:
+    """`toban status --json` and `/api/v1/status`."""
+    return {
+        "health": status.health,
+        "taken_at": stamp(status.taken_at, zone),
+        "components": [{"name": c.name, "state": c.state, "reason": c.reason} for c in status.components],
+        "targets": [target_document(target, zone) for target in status.targets],
+        "alerts": {"critical": 0, "warning": 0, "info": 0},
+    }
+
+
+def target_document(target: TargetStanding, zone: tzinfo) -> Document:
+    """One target and what each of its collectors brings or misses."""
+    return {
+        "name": target.name,
+        "kind": target.kind,
+        "up": target.up,
+        "reason": target.reason,
+        "hint": target.hint,
+        "last_success_at": stamp(target.last_success_at, zone),
+        "collectors": [_pair(pair, zone) for pair in target.pairs],
+    }
+
+
+def _pair(pair: PairStanding, zone: tzinfo) -> Document:
+    return {
+        "name": pair.collector,
+        "reason": pair.reason,
+        "detail": pair.detail,
+        "hint": pair.hint,
+        "gaps": list(pair.gaps),
+        "last_success_at": stamp(pair.last_success_at, zone),
+    }
+
+
+def metric_documents(samples: Iterable[tuple[str, Sample]], zone: tzinfo) -> list[Document]:
+    """`toban metrics --json` and `/api/v1/metrics`."""
+    return [
+        {
+            "name": sample.metric.name,
+            "labels": {**sample.labelled, "target": target},
+            "value": sample.value if math.isfinite(sample.value) else None,  # JSON knows no infinity
+            "taken_at": stamp(sample.taken_at, zone),
+            "unit": sample.unit,
+        }
+        for target, sample in samples
+    ]
+
+
+def problem(status: int, title: str, detail: str) -> Document:
+    """An error as RFC 9457 has it."""
+    return {"type": "about:blank", "status": status, "title": title, "detail": detail}
+
+
+def statement_documents(found: Iterable[StatementHistory]) -> list[Document]:
+    """`toban statements --json` and `/api/v1/statements`."""
+    return [_statement(one) for one in found]
+
+
+def _statement(one: StatementHistory) -> Document:
+    use = one.use
+    blocks = use.hit_blocks + use.read_blocks
+    return {
+        "target": one.target,
+        "queryid": use.queryid,
+        "datname": use.datname,
+        "usename": use.usename,
+        "query": one.text,
+        "calls": use.calls,
+        "total_seconds": use.seconds,
+        "mean_seconds": use.seconds / use.calls if use.calls else 0.0,
+        "rows": use.rows,
+        "cache_hit_ratio": use.hit_blocks / blocks if blocks else None,
+        "temp_blocks": use.temp_blocks,
+    }

@@ -1,0 +1,72 @@
+"""The daemon's pulse: it feels that the loop turns and that every target is tried, and tells systemd so."""
+
+import asyncio
+from collections import deque
+
+from daemon.systemd import Notifier
+from daemon.world import World
+from toban.catalogue import Language, say, say_reason
+from toban.units import count_text, seconds_text
+
+BEAT_SECONDS = 1.0
+ROUND_BEATS = 15
+LATE_AFTER_BEATS = 4
+LATE_AFTER_SECONDS = 90.0
+
+
+class Pulse:
+    """Beats once a second."""
+
+    def __init__(self, world: World, notifier: Notifier, language: Language) -> None:
+        self.world = world
+        self.notifier = notifier
+        self.language = language
+        self._lags: deque[float] = deque(maxlen=ROUND_BEATS)
+
+    async def run(self) -> None:
+        """Beat for ever; every fifteenth beat is a round with a sentence."""
+        beat = 0
+        while True:
+            began = self.world.clock.monotonic()
+            await asyncio.sleep(BEAT_SECONDS)
+            self._lags.append(max(0.0, self.world.clock.monotonic() - began - BEAT_SECONDS))
+            beat += 1
+            self.world.instruments.loop_lag.set(self.lag_seconds)
+            if not self.overdue():
+                self.notifier.watchdog()
+            if beat % ROUND_BEATS == 1:
+                self.notifier.status(self.sentence())
+
+    @property
+    def lag_seconds(self) -> float:
+        """The longest that the loop came late in the last round."""
+        return max(self._lags, default=0.0)
+
+    def overdue(self) -> list[str]:
+        """Targets that nobody has tried for far too long: then the watchdog goes hungry, and systemd starts us anew."""
+        now = self.world.clock.monotonic()
+        return [
+            watch.name
+            for watch in self.world.watches.values()
+            if watch.pairs and now - watch.touched_at > _patience(watch.shortest_every_seconds)
+        ]
+
+    def sentence(self) -> str:
+        """One human sentence on how it stands."""
+        standings = [watch.standing() for watch in self.world.watches.values()]
+        collections = self.world.current.collections(self.world.clock.monotonic())
+        down = [(watch.name, watch.failure.reason) for watch in self.world.watches.values() if watch.failure]
+        slowest = max((c.duration_seconds for c in collections), default=0.0)
+        return say(
+            "daemon.round.down" if down else "daemon.round",
+            self.language,
+            answering=sum(1 for target in standings if target.up),
+            targets=len(standings),
+            down=", ".join(f"{name} ({say_reason(reason, self.language)})" for name, reason in down[:3]),
+            values=count_text(sum(len(c.samples) for c in collections)),
+            slowest=seconds_text(slowest, self.language),
+        )
+
+
+def _patience(every_seconds: float) -> float:
+    return max(LATE_AFTER_SECONDS, LATE_AFTER_BEATS * every_seconds)

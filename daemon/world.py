@@ -1,0 +1,48 @@
+"""What the pages and the local socket may see of the running daemon: the present, the standings, the instruments."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import tzinfo
+
+from prometheus_client.core import Metric as Family
+
+from daemon.exposition import Exposition, Format
+from daemon.instruments import Instruments, Joined, Standings
+from daemon.watch import Watch
+from history.current import Current
+from toban.clock import Clock
+from toban.status import Component, Status, judge
+
+
+@dataclass(slots=True, kw_only=True)
+class World:
+    """Everything that is known now, and nothing that acts."""
+
+    clock: Clock
+    zone: tzinfo
+    gauges: Callable[[], Iterable[Family]]
+    components: Callable[[], Iterable[Component]]
+    current: Current = field(default_factory=Current)
+    instruments: Instruments = field(default_factory=Instruments)
+    exposition: Exposition = field(default_factory=Exposition)
+    watches: dict[str, Watch] = field(default_factory=dict)
+
+    def page(self, form: Format) -> bytes:
+        """All of `/metrics`."""
+        own = Joined(self.instruments.registry, Standings(self.watches.values, self.gauges))
+        return self.exposition.page(self.current.collections(self.clock.monotonic()), own, form)
+
+    def page_of(self, target: str, form: Format) -> bytes:
+        """`/probe`: one target's values alone."""
+        collections = [c for c in self.current.collections(self.clock.monotonic()) if c.target == target]
+        own = Standings(lambda: [self.watches[target]], lambda: ())
+        return self.exposition.page(collections, own, form)
+
+    def status(self) -> Status:
+        """Overall health, with every reason."""
+        standings = [watch.standing() for watch in self.watches.values()]
+        return judge(standings, self.components(), self.clock.now())
+
+    def untried(self) -> list[str]:
+        """The targets that no collector has tried yet."""
+        return [watch.name for watch in self.watches.values() if watch.tried_at is None]

@@ -1,0 +1,205 @@
+"""How every command ends: exit status, one line on stderr, and no noise."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from daemon.answers import asking, status
+from daemon.cli import app, completion
+from tests.daemon.commanding import Ended, toban
+from toban import __version__
+
+TOBAN = (sys.executable, "-m", "daemon")
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configuration that watches this machine alone."""
+    monkeypatch.setattr(asking, "INTERVAL_SECONDS", 0.01)
+    path = tmp_path / "config.yaml"
+    path.write_text(f"state: sqlite://{tmp_path}/state.db\nhttp: {{listen: null}}\n")
+    return path
+
+
+def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException, config: Path, *options: str) -> Ended:
+    """`toban status`, in the midst of which this happens."""
+
+    def fail(*_: object, **__: object) -> int:
+        raise error
+
+    monkeypatch.setattr(status, "answer", fail)
+    return toban(*options, "-c", config, "status")
+
+
+@pytest.mark.parametrize("words", [(), ("config",), ("setup",)])
+def test_no_command_prints_the_help(words: tuple[str, ...]) -> None:
+    """Whoever types a name alone asks what there is; that is no mistake."""
+    ended = toban(*words)
+    assert (ended.status, ended.err) == (0, "")
+    assert "Commands:" in ended.out
+
+
+def test_version_is_printed() -> None:
+    """For bug reports."""
+    assert toban("--version").out == f"toban {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("bogus",), "toban: usage: No such command 'bogus' (see `toban --help`)"),
+        (("status", "--bogus"), "toban: usage: No such option: --bogus (see `toban status --help`)"),
+        (
+            ("--lang", "xx", "status"),
+            "toban: usage: Invalid value for --lang: 'xx' is not en or ja (see `toban --help`)",
+        ),
+        (("history",), "toban: usage: Missing argument 'METRIC' (see `toban history --help`)"),
+        (("config", "bogus"), "toban: usage: No such command 'bogus' (see `toban config --help`)"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_status_two(words: tuple[str, ...], line: str) -> None:
+    """With where to look."""
+    assert toban(*words) == Ended(status=2, out="", err=f"{line}\n")
+
+
+def test_missing_file_is_one_line_and_exit_status_two(tmp_path: Path) -> None:
+    """Named as it was given."""
+    assert toban("-c", tmp_path / "no.yaml", "status") == Ended(
+        status=2, out="", err=f"toban: {tmp_path}/no.yaml: does not exist\n"
+    )
+
+
+def test_bad_configuration_is_a_line_each_and_as_compilers_print_it_under_check(config: Path) -> None:
+    """`FILE:LINE: path: why` for editors; elsewhere said by whom as well."""
+    config.write_text("nod: a\nlanguage: fr\n")
+    checked = toban("-c", config, "config", "check")
+    lines = checked.err.splitlines()
+    assert checked.status == 2
+    assert [line.split(" ")[0] for line in lines] == [f"{config}:1:", f"{config}:2:"]
+    ended = toban("-c", config, "status")
+    assert (ended.status, ended.err.splitlines()) == (2, [f"toban: {line}" for line in lines])
+
+
+def test_fault_of_our_own_is_one_line_and_a_traceback_only_under_debug(
+    monkeypatch: pytest.MonkeyPatch, config: Path
+) -> None:
+    """Exit status 1, and what to do with it."""
+    ended = raising(monkeypatch, ValueError("two\nlines"), config)
+    assert ended.err == "toban: internal fault: ValueError: two lines (run again with --debug, and report it)\n"
+    assert ended.status == 1
+    assert "Traceback" in raising(monkeypatch, ValueError("x"), config, "--debug").err
+
+
+def test_interrupted_is_130_without_a_word(monkeypatch: pytest.MonkeyPatch, config: Path) -> None:
+    """Ctrl-C."""
+    ended = raising(monkeypatch, KeyboardInterrupt(), config)
+    assert (ended.status, ended.err.strip()) == (130, "")
+
+
+def test_disk_that_fails_is_exit_status_three(monkeypatch: pytest.MonkeyPatch, config: Path) -> None:
+    """The system's own words, and the file."""
+    ended = raising(monkeypatch, PermissionError(13, "Permission denied", "/var/x"), config)
+    assert (ended.status, ended.err) == (3, "toban: /var/x: Permission denied\n")
+    assert raising(monkeypatch, OSError("odd"), config).err == "toban: input and output: odd\n"
+
+
+def test_exit_in_the_midst_keeps_its_status(monkeypatch: pytest.MonkeyPatch, config: Path) -> None:
+    """Only a broken pipe is forgiven."""
+    assert raising(monkeypatch, SystemExit(7), config).status == 7
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("words", [("metrics",), ("metrics", "--json"), ("--help",)])
+def test_reader_that_goes_away_is_no_error(config: Path, words: tuple[str, ...]) -> None:
+    """`toban metrics | head -1`, at its worst: nobody reads at all."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    ended = subprocess.run(
+        [*TOBAN, "-c", config, *words], stdout=write_end, stderr=subprocess.PIPE, timeout=60, check=False
+    )
+    os.close(write_end)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+@pytest.mark.integration
+def test_output_on_a_full_disk_is_one_line_and_exit_status_three(config: Path) -> None:
+    """What was not written was not done."""
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [*TOBAN, "-c", config, "metrics"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert ended.returncode == 3
+    assert ended.stderr.startswith("toban: input and output: No space left on device\n")
+
+
+def test_closed_output_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`toban status >&-`: whoever wants nothing gets nothing."""
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    app._open_what_is_closed()
+    with sys.stdout, sys.stderr:
+        sys.stdout.write("nobody reads this")
+
+
+def test_pipe_that_breaks_within_our_own_words_is_no_error(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However far down it is noticed."""
+    monkeypatch.setattr(app, "_unread", lambda: 0)
+    assert raising(monkeypatch, BrokenPipeError(), config).status == 0
+    monkeypatch.setattr(app, "app", _break)
+    assert toban("status").status == 0
+
+
+def _break(**_: object) -> None:
+    raise BrokenPipeError
+
+
+def test_no_color_is_honoured(config: Path) -> None:
+    """On a pipe there is none anyway; where colour is forced, NO_COLOR still wins over the colours."""
+    forced = {"FORCE_COLOR": "1", "TERM": "xterm-256color"}
+    colours = re.compile(r"\x1b\[[0-9;]*(3[0-7]|9[0-7])m")
+    assert not colours.search(toban("-c", config, "status", **forced).out)
+    assert colours.search(toban("-c", config, "status", NO_COLOR="", **forced).out)
+
+
+@pytest.mark.parametrize("shell", completion.SHELLS)
+def test_completion_is_printed_for_the_shell_that_is_named(shell: str) -> None:
+    """Nothing is detected: it works in a build, in cron, anywhere."""
+    ended = toban("--show-completion", shell)
+    assert (ended.status, ended.err) == (0, "")
+    assert "_TOBAN_COMPLETE" in ended.out
+
+
+def test_completion_of_an_unknown_shell_names_those_there_are() -> None:
+    """Exit status 2."""
+    ended = toban("--show-completion", "powershell")
+    assert ended.status == 2
+    assert "bash, zsh, fish" in ended.err
+
+
+def test_completion_completes() -> None:
+    """What bash asks behind the scenes."""
+    asked = {"_TOBAN_COMPLETE": "complete_bash", "COMP_WORDS": "toban st", "COMP_CWORD": "1"}
+    assert toban(**asked).out.split() == ["status", "statements"]
+
+
+@pytest.mark.integration
+def test_interrupt_of_a_command_that_measures_ends_with_130(config: Path) -> None:
+    """Ctrl-C in earnest, while a target keeps us waiting: nothing is said, nobody is waited for."""
+    with closing(socket.socket()) as hole:
+        hole.bind(("127.0.0.1", 0))
+        hole.listen()
+        dsn = f"postgresql://x@127.0.0.1:{hole.getsockname()[1]}/x"
+        config.write_text(f'{config.read_text()}targets: [{{name: hole, kind: postgresql, dsn: "{dsn}"}}]\n')
+        process = subprocess.Popen([*TOBAN, "-c", config, "status"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        hole.settimeout(30)
+        with closing(hole.accept()[0]):
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err.strip()) == (130, b"", b"")

@@ -1,0 +1,181 @@
+import asyncio
+from datetime import UTC
+from typing import Any
+
+import httpx
+import pytest
+
+from collectors.contract import Kind
+from daemon.http import application
+from daemon.watch import Watch
+from daemon.world import World
+from tests.builders import a_collection, a_failure, a_metric, a_sample
+from tests.daemon.fakes import FakeCollector, FakeSource
+from toban.clock import SystemClock
+from toban.outcomes import Reason
+from toban.samples import Unit
+from toban.secrets import Secret
+from toban.status import Component, Health
+
+BIG = a_metric("toban_big_bytes", unit=Unit.BYTES, labels=("name",))
+
+
+class Asking:
+    """Somebody who asks the application, without a socket in between."""
+
+    def __init__(self, world: World, token: Secret | None = None) -> None:
+        self.transport = httpx.ASGITransport(application(world, lambda: token))
+
+    def get(self, path: str, **told: Any) -> httpx.Response:  # noqa: ANN401 - as httpx takes them
+        """One request."""
+        return asyncio.run(self._get(path, **told))
+
+    async def _get(self, path: str, **told: Any) -> httpx.Response:  # noqa: ANN401 - as httpx takes them
+        async with httpx.AsyncClient(transport=self.transport, base_url="http://toban") as client:
+            return await client.get(path, **told)
+
+
+@pytest.fixture
+def world() -> World:
+    """A target `main` with one collector, not tried yet."""
+    clock = SystemClock()
+    made = World(
+        clock=clock, zone=UTC, gauges=lambda: (), components=lambda: (Component(name="loop", state=Health.OK),)
+    )
+    collector = FakeCollector(FakeSource(), lambda: None, name="activity")
+    made.watches["main"] = Watch("main", Kind.POSTGRESQL, FakeSource(), [collector], budget_seconds=0.6, clock=clock)
+    return made
+
+
+@pytest.fixture
+def client(world: World) -> Asking:
+    """Somebody who asks, without a token."""
+    return Asking(world)
+
+
+def measured(world: World, **told: Any) -> None:  # noqa: ANN401 - as the builder takes them
+    """One turn of main's collector."""
+    collection = a_collection(*told.pop("samples", ()), **told)
+    world.watches["main"].note(collection)
+    world.current.accept(collection, expires_at=float("inf"))
+
+
+def test_healthz_says_that_the_loop_turns(client: Asking) -> None:
+    """Whoever answers is alive."""
+    assert client.get("/healthz").json() == {"ok": True}
+
+
+def test_readyz_is_503_until_each_target_was_tried_and_names_those_that_were_not(client: Asking, world: World) -> None:
+    """Tried is enough: a target that is down does not keep the daemon from being ready."""
+    waiting = client.get("/readyz")
+    assert (waiting.status_code, waiting.json()) == (503, {"ok": False, "reasons": ["main: not tried yet"]})
+    measured(world, failure=a_failure())
+    assert client.get("/readyz").status_code == 200
+
+
+def test_metrics_has_the_values_and_how_the_target_stands(client: Asking, world: World) -> None:
+    """pg_up beside the measured values, all with the target's name."""
+    measured(world, samples=(a_sample(value=4.0),))
+    text = client.get("/metrics").text
+    assert 'toban_test_value{target="main"} 4.0' in text
+    assert 'pg_up{target="main"} 1.0' in text
+    assert 'toban_target_up{kind="postgresql",target="main"} 1.0' in text
+
+
+def test_a_target_that_goes_down_is_zero_and_its_values_are_gone(client: Asking, world: World) -> None:
+    """Zero and nothing else: stale values would look like life."""
+    measured(world, samples=(a_sample(value=4.0),))
+    measured(world, failure=a_failure(Reason.UNREACHABLE))
+    text = client.get("/metrics").text
+    assert "toban_test_value" not in text
+    assert 'pg_up{target="main"} 0.0' in text
+    assert 'pg_scrape_collector_success{collector="activity",target="main"} 0.0' in text
+
+
+def test_metrics_comes_compressed_to_those_who_take_it(client: Asking, world: World) -> None:
+    """Prometheus does; a plain client gets plain text."""
+    measured(world, samples=tuple(a_sample(BIG, 1.0, labels=(f"n{n}",)) for n in range(100)))
+    packed = client.get("/metrics", headers={"accept-encoding": "gzip"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "toban_big_bytes" in packed.text
+    assert "content-encoding" not in client.get("/metrics", headers={"accept-encoding": "identity"}).headers
+
+
+def test_metrics_speaks_openmetrics_when_asked(client: Asking) -> None:
+    """By the accept header, as Prometheus asks."""
+    asked = {"accept": "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"}
+    answer = client.get("/metrics", headers=asked)
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    assert answer.text.endswith("# EOF\n")
+    assert client.get("/metrics").headers["content-type"].startswith("text/plain; version=0.0.4")
+
+
+def test_probe_serves_one_target_alone(client: Asking, world: World) -> None:
+    """For those who want an `instance` each; without Toban's own instruments."""
+    measured(world, samples=(a_sample(value=4.0),))
+    text = client.get("/probe?target=main").text
+    assert 'toban_test_value{target="main"} 4.0' in text
+    assert "toban_build_info" not in text
+
+
+def test_probe_of_an_unknown_target_is_a_problem_document(client: Asking) -> None:
+    """RFC 9457, naming where to look."""
+    answer = client.get("/probe?target=nobody")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json() == {
+        "type": "about:blank",
+        "status": 404,
+        "title": "Not Found",
+        "detail": "no target is called 'nobody'; see /api/v1/targets",
+    }
+
+
+def test_status_tells_health_components_targets_and_alerts(client: Asking, world: World) -> None:
+    """The fields that the contract names."""
+    measured(world, failure=a_failure(Reason.AUTHENTICATION, detail="password refused", hint="check the role"))
+    document = client.get("/api/v1/status").json()
+    assert document["health"] == "critical"
+    assert {"name": "main", "state": "critical", "reason": "authentication: password refused"} in document["components"]
+    target = document["targets"][0]
+    assert (target["name"], target["kind"], target["up"]) == ("main", "postgresql", False)
+    assert target["last_success_at"] is None
+    assert document["alerts"] == {"critical": 0, "warning": 0, "info": 0}
+
+
+def test_targets_tells_each_collectors_reason(client: Asking, world: World) -> None:
+    """Why is this empty? Here it stands."""
+    measured(world, failure=a_failure(Reason.PRIVILEGE, detail="denied", hint="grant pg_monitor"))
+    collector = client.get("/api/v1/targets").json()[0]["collectors"][0]
+    assert (collector["reason"], collector["detail"], collector["hint"]) == ("privilege", "denied", "grant pg_monitor")
+
+
+def test_values_are_found_by_pattern_and_target(client: Asking, world: World) -> None:
+    """With labels, unit and moment."""
+    measured(world, samples=(a_sample(BIG, 5.0, labels=("x",), taken_at=0.0), a_sample()))
+    assert client.get("/api/v1/metrics", params={"match": "toban_big*", "target": "main"}).json() == [
+        {
+            "name": "toban_big_bytes",
+            "labels": {"name": "x", "target": "main"},
+            "value": 5.0,
+            "taken_at": "1970-01-01T00:00:00+00:00",
+            "unit": "bytes",
+        }
+    ]
+    assert client.get("/api/v1/metrics?target=nobody").json() == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/metrics", "/probe?target=main", "/api/v1/status", "/api/v1/targets", "/api/v1/metrics"]
+)
+def test_what_tells_of_the_targets_wants_the_token(world: World, path: str) -> None:
+    """Without it 401, with it the page. Liveness is told to anybody."""
+    asking = Asking(world, Secret("s3cret"))
+    assert asking.get(path).status_code == 401
+    assert asking.get(path, headers={"authorization": "Bearer wrong"}).status_code == 401
+    assert asking.get(path, headers={"authorization": "Bearer s3cret"}).status_code == 200
+    assert asking.get("/healthz").status_code == 200
+
+
+def test_an_unknown_path_is_a_problem_document(client: Asking) -> None:
+    """Also where no route is."""
+    assert client.get("/nowhere").json()["status"] == 404
