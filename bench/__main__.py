@@ -13,7 +13,6 @@ from contextlib import ExitStack
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import NoReturn
 
 from bench import load, subjects
 from bench.goals import missed
@@ -55,9 +54,9 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _end(*_: object) -> NoReturn:
-    """A SIGTERM unwinds the stack, and with it every process and folder."""
-    sys.exit(143)
+def _end(*_: object) -> None:
+    """A SIGTERM ends us as Ctrl-C does: the stack unwinds, and with it goes every process and folder."""
+    signal.raise_signal(signal.SIGINT)
 
 
 def _makers(there: Stage, folder: Path, only: str | None) -> Makers:
@@ -92,4 +91,7 @@ def _print(known: dict[str, str], columns: Columns, failures: Sequence[str]) -> 
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

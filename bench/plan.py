@@ -19,9 +19,8 @@ class Plan:
     help_runs: int = 20
     settle_seconds: float = 75.0
     further_databases: int = 100
-    throughput_pairs: int = 4
-    throughput_seconds: int = 30
-    throughput_settle_seconds: float = 10.0
+    throughput_pairs: int = 10
+    throughput_seconds: int = 15
 
 
 FULL = Plan()
@@ -36,5 +35,4 @@ QUICK = Plan(
     settle_seconds=20,
     throughput_pairs=2,
     throughput_seconds=5,
-    throughput_settle_seconds=3,
 )

@@ -3,11 +3,14 @@
 import math
 from collections.abc import Iterable
 from datetime import datetime, tzinfo
+from fnmatch import fnmatchcase
 from typing import Any
+
+from prometheus_client.core import Metric as Family
 
 from history.reading import StatementHistory
 from toban.clock import moment
-from toban.samples import Sample
+from toban.samples import Sample, Unit
 from toban.status import PairStanding, Status, TargetStanding
 
 Document = dict[str, Any]
@@ -63,12 +66,41 @@ def metric_documents(samples: Iterable[tuple[str, Sample]], zone: tzinfo) -> lis
         {
             "name": sample.metric.name,
             "labels": {**sample.labelled, "target": target},
-            "value": sample.value if math.isfinite(sample.value) else None,  # JSON knows no infinity
+            "value": _number(sample.value),
             "taken_at": stamp(sample.taken_at, zone),
             "unit": sample.unit,
         }
         for target, sample in samples
     ]
+
+
+def _number(value: float) -> float | None:
+    """JSON knows no infinity."""
+    return value if math.isfinite(value) else None
+
+
+def own_documents(
+    families: Iterable[Family], pattern: str, target: str | None, now: float, zone: tzinfo
+) -> list[Document]:
+    """Toban's own instruments in the same form. Their unit is the one that their name ends in."""
+    return [
+        {
+            "name": sample.name,
+            "labels": dict(sample.labels),
+            "value": _number(sample.value),
+            "taken_at": stamp(now, zone),
+            "unit": unit_of(sample.name),
+        }
+        for family in families
+        for sample in family.samples
+        if fnmatchcase(sample.name, pattern) and target in (None, sample.labels.get("target"))
+    ]
+
+
+def unit_of(name: str) -> Unit:
+    """A metric's unit, by the promise of its name."""
+    ending = name.removesuffix("_total").rpartition("_")[2]
+    return next((unit for unit in Unit if unit and unit == ending), Unit.NONE)
 
 
 def problem(status: int, title: str, detail: str) -> Document:

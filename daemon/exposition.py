@@ -4,7 +4,7 @@ prometheus-client writes every header and every label set, once; what is kept of
 A scrape so costs one formatted number per series, and one faulty series can never spoil the page.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from prometheus_client.exposition import generate_latest as write_plain
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as CONTENT_TYPE_OPENMETRICS
 from prometheus_client.openmetrics.exposition import generate_latest as write_openmetrics
 from prometheus_client.registry import Collector as RegistryCollector
+from prometheus_client.samples import Sample as FamilySample
 from prometheus_client.utils import floatToGoString
 
 from toban.samples import Collection, Metric, Type
@@ -58,6 +59,7 @@ class Exposition:
         self.duplicates_total = 0
         self._pairs: dict[tuple[str, str], _Pair] = {}
         self._headers: dict[tuple[str, Format], str] = {}
+        self._own_heads: dict[tuple[str, tuple[str, ...]], str] = {}
 
     def page(self, collections: Iterable[Collection], own: RegistryCollector, form: Format) -> bytes:
         """The whole page: the collections' values, then Toban's own instruments."""
@@ -69,11 +71,31 @@ class Exposition:
         for name in sorted(families):
             pieces.append(self._header(families[name][0].metric, form))
             pieces.extend(block.text for block in families[name])
-        return "".join(pieces).encode() + _own(own, form)
+        pieces.extend(self._own(own, form))
+        return "".join(pieces).encode()
 
     def forget(self, target: str) -> None:
         """A target has left."""
         self._pairs = {key: pair for key, pair in self._pairs.items() if key[0] != target}
+
+    def _own(self, source: RegistryCollector, form: Format) -> Iterator[str]:
+        """The instruments' values of now, behind heads that are written once like all others."""
+        known, self._own_heads = self._own_heads, {}
+        for family in source.collect():
+            yield self._own_header(family, form)
+            for sample in family.samples:
+                series = (sample.name, tuple(sample.labels.values()))
+                head = known.get(series) or _own_head(family, sample)
+                self._own_heads[series] = head
+                yield f"{head}{floatToGoString(sample.value)}\n"
+        if form is Format.OPENMETRICS:
+            yield "# EOF\n"
+
+    def _own_header(self, family: Family, form: Format) -> str:
+        key = (family.name, form)
+        if key not in self._headers:
+            self._headers[key] = _write(Family(family.name, family.documentation, family.type), form)
+        return self._headers[key]
 
     def _blocks(self, collection: Collection) -> tuple[Block, ...]:
         key = (collection.target, collection.collector)
@@ -136,5 +158,7 @@ def _write(family: Family, form: Format) -> str:
     return bytes(write_plain(source)).decode()
 
 
-def _own(source: RegistryCollector, form: Format) -> bytes:
-    return bytes(write_openmetrics(source) if form is Format.OPENMETRICS else write_plain(source))
+def _own_head(family: Family, sample: FamilySample) -> str:
+    alone = Family(family.name, family.documentation, family.type)
+    alone.samples = [FamilySample(sample.name, sample.labels, 0.0)]
+    return _write(alone, Format.PLAIN).split("\n", 2)[2].removesuffix("0.0\n")

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from daemon.documents import metric_documents, problem, status_document, target_document
+from daemon.documents import problem, status_document, target_document
 from daemon.exposition import Format
 from daemon.world import World
 from toban.secrets import Secret
@@ -80,11 +80,8 @@ class _Pages:
 
     async def values(self, request: Request) -> Response:
         """The values of now."""
-        world, query = self.world, request.query_params
-        found = world.current.samples(
-            world.clock.monotonic(), pattern=query.get("match", "*"), target=query.get("target")
-        )
-        return _json(metric_documents(found, world.zone))
+        query = request.query_params
+        return _json(self.world.values(query.get("match", "*"), query.get("target")))
 
 
 def _json(document: Any) -> Response:  # noqa: ANN401 - whatever JSON can carry

@@ -3,7 +3,7 @@
 import platform
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, UnknownMetricFamily
 from prometheus_client.core import Metric as Family
 from prometheus_client.registry import Collector as RegistryCollector
@@ -16,8 +16,8 @@ from history.recording import History
 from toban import __version__
 from toban.samples import Collection as Turn
 
+disable_created_metrics()  # when a counter began is nobody's question, and would double its lines
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-ERROR_LABELS = ("target", "collector", "reason")
 
 
 class Instruments:
@@ -34,12 +34,6 @@ class Instruments:
             registry=self.registry,
         )
         self._timed: set[str] = set()
-        self.errors = Counter(
-            "toban_collect_errors_total",
-            "Turns that came back empty, by their reason.",
-            ERROR_LABELS,
-            registry=self.registry,
-        )
         self.loop_lag = Gauge(
             "toban_loop_lag_seconds",
             "The longest that the event loop came late within the last fifteen seconds.",
@@ -64,12 +58,6 @@ class Instruments:
         collection = turned.collection
         self._timed.add(collection.collector)
         self.duration.labels(collection.collector).observe(collection.duration_seconds)
-        if collection.failure is not None:
-            self.errors.labels(collection.target, collection.collector, collection.failure.reason).inc()
-
-    def forget(self, target: str) -> None:
-        """A target has left: so do its counts."""
-        self.errors.remove_by_labels({"target": target})
 
     def keep(self, collectors: Collection[str]) -> None:
         """Only these collectors run from now on: what was measured of others leaves the page."""
@@ -168,6 +156,12 @@ def _pairs(watches: Sequence[Watch]) -> Iterable[Family]:
     success_at = GaugeMetricFamily(
         "toban_collect_last_success_timestamp_seconds", "When the collector last succeeded.", labels=labels
     )
+    errors = CounterMetricFamily("toban_collect_errors", "Turns that came back empty.", labels=labels)
+    state = GaugeMetricFamily(
+        "toban_collect_state",
+        "Why the collector's last turn came back empty, or ok; the value is always 1.",
+        labels=(*labels, "reason"),
+    )
     good = UnknownMetricFamily("pg_scrape_collector_success", "Whether the last turn succeeded.", labels=labels)
     took = UnknownMetricFamily("pg_scrape_collector_duration_seconds", "How long the last turn took.", labels=labels)
     gaps = GaugeMetricFamily(
@@ -180,12 +174,15 @@ def _pairs(watches: Sequence[Watch]) -> Iterable[Family]:
             pair = (watch.name, collector)
             if ledger.last_success_at is not None:
                 success_at.add_metric(pair, ledger.last_success_at)
+            errors.add_metric(pair, ledger.errors_total)
+            if ledger.last is not None:
+                state.add_metric((*pair, ledger.failure.reason if ledger.failure else "ok"), 1.0)
             if watch.kind is Kind.POSTGRESQL and ledger.last is not None:
                 good.add_metric(pair, float(ledger.last.failure is None))
                 took.add_metric(pair, ledger.last.duration_seconds)
             for (what, reason), count in _gap_counts(ledger.last).items():
                 gaps.add_metric((*pair, what, reason), count)
-    yield from (success_at, good, took, gaps)
+    yield from (success_at, errors, state, good, took, gaps)
 
 
 def _gap_counts(collection: Turn | None) -> dict[tuple[str, str], int]:

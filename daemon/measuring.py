@@ -2,6 +2,8 @@
 
 import asyncio
 
+from prometheus_client import CollectorRegistry
+
 from daemon.configuration.tree import Configuration
 from daemon.wiring import open_watch
 from daemon.world import World
@@ -14,6 +16,9 @@ async def measure(configuration: Configuration, *, interval_seconds: float) -> W
     """A world with the values of now, and no task left behind."""
     clock = SystemClock()
     world = World(clock=clock, zone=configuration.zone, gauges=lambda: (), components=lambda: ())
+    world.instruments.registry = (
+        CollectorRegistry()
+    )  # this process is not the daemon: what it takes is nobody's concern
     for target in configuration.targets:
         world.watches[target.name] = open_watch(target, configuration, clock)
     try:

@@ -134,7 +134,6 @@ class Service:
         await watch.stop()
         self.world.current.forget(name)
         self.world.exposition.forget(name)
-        self.world.instruments.forget(name)
         self._teller.forget(name)
 
     def _accept(self, watch: Watch, turned: Turned) -> None:

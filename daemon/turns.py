@@ -15,6 +15,7 @@ LANE_WAIT_SECONDS = 60.0
 GRACE_SECONDS = 1.0
 MOST_ABANDONED = 2
 FRESH_FOR_BEATS = 2.5
+GROUP_SECONDS = 15.0  # the pairs of one target turn together: one wake-up, one entry in the history; targets spread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,7 @@ class Pair:
         self._lane = lane
         self._spending = spending
         self._clock = clock
-        self._offset = phase(self.name, self.every_seconds)
+        self._offset = phase(target, GROUP_SECONDS)
         self._abandoned: set[asyncio.Task[Findings]] = set()
         self._hurry = asyncio.Event()
 
@@ -97,10 +98,7 @@ class Pair:
 
     async def _in_lane(self, started: float) -> Collection:
         """Wait for the lane apart from the deadline: a turn's time must not run out while another holds the line."""
-        try:
-            async with asyncio.timeout(LANE_WAIT_SECONDS):
-                await self._lane.acquire()
-        except TimeoutError:
+        if not await self._enter_lane():
             detail = f"{LANE_WAIT_SECONDS:.0f} s behind the other collectors of this target"
             return self._collection(started, 0.0, Failure(reason=Reason.STUCK, detail=detail))
         try:
@@ -109,6 +107,15 @@ class Pair:
             return self._collection(started, self._clock.monotonic() - began, outcome)
         finally:
             self._lane.release()
+
+    async def _enter_lane(self) -> bool:
+        if not self._lane.locked():
+            return await self._lane.acquire()
+        try:
+            async with asyncio.timeout(LANE_WAIT_SECONDS):
+                return await self._lane.acquire()
+        except TimeoutError:
+            return False
 
     async def _measured(self, began: float) -> Findings | Failure:
         if len(self._abandoned) >= MOST_ABANDONED:

@@ -23,6 +23,7 @@ class Ledger:
 
     last: Collection | None = None
     last_success_at: float | None = None
+    errors_total: int = 0
 
     @property
     def failure(self) -> Failure | None:
@@ -100,6 +101,8 @@ class Watch:
         ledger.last = collection
         if failure is None:
             ledger.last_success_at = collection.taken_at
+        else:
+            ledger.errors_total += 1
         if failure is not None and failure.down:
             self.up, self.failure = False, failure
         elif failure is None or failure.reason not in TELLS_NOTHING:

@@ -6,6 +6,7 @@ from datetime import tzinfo
 
 from prometheus_client.core import Metric as Family
 
+from daemon.documents import Document, metric_documents, own_documents
 from daemon.exposition import Exposition, Format
 from daemon.instruments import Instruments, Joined, Standings
 from daemon.watch import Watch
@@ -27,16 +28,26 @@ class World:
     exposition: Exposition = field(default_factory=Exposition)
     watches: dict[str, Watch] = field(default_factory=dict)
 
+    @property
+    def own(self) -> Joined:
+        """What Toban says of itself and of how its targets stand."""
+        return Joined(self.instruments.registry, Standings(self.watches.values, self.gauges))
+
     def page(self, form: Format) -> bytes:
         """All of `/metrics`."""
-        own = Joined(self.instruments.registry, Standings(self.watches.values, self.gauges))
-        return self.exposition.page(self.current.collections(self.clock.monotonic()), own, form)
+        return self.exposition.page(self.current.collections(self.clock.monotonic()), self.own, form)
 
     def page_of(self, target: str, form: Format) -> bytes:
         """`/probe`: one target's values alone."""
         collections = [c for c in self.current.collections(self.clock.monotonic()) if c.target == target]
         own = Standings(lambda: [self.watches[target]], lambda: ())
         return self.exposition.page(collections, own, form)
+
+    def values(self, pattern: str, target: str | None) -> list[Document]:
+        """What `/metrics` has, by the metric's name and the target, as documents."""
+        measured = self.current.samples(self.clock.monotonic(), pattern=pattern, target=target)
+        own = own_documents(self.own.collect(), pattern, target, self.clock.now(), self.zone)
+        return [*metric_documents(measured, self.zone), *own]
 
     def status(self) -> Status:
         """Overall health, with every reason."""

@@ -84,7 +84,7 @@ class RelationsSettings(CollectorSettings):
     `top` is for the whole server, shared out evenly among its databases: twenty-two series a table add up.
     """
 
-    every: Duration = 300.0
+    every: Duration = 600.0
     timeout: Duration = 60.0
     top: int = Field(default=100, ge=1, le=10000)
     pause: Duration = 0.05

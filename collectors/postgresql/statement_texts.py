@@ -9,7 +9,6 @@ from collectors.postgresql.sql import Query
 from toban.outcomes import Gap
 from toban.statements import StatementText, blot_literals
 
-NEW_SECONDS = 60.0  # between two questions when there are new statements
 MISSING_SECONDS = 600.0  # before one that had no answer is asked for again
 TEXT_LENGTH = 2000
 _TEXTS = Query("statement_texts")
@@ -18,8 +17,9 @@ _TEXTS = Query("statement_texts")
 class Texts:
     """Remembers which texts were handed on, and when it asked last."""
 
-    def __init__(self, server: PostgresServer) -> None:
+    def __init__(self, server: PostgresServer, new_seconds: float) -> None:
         self._server = server
+        self._new_seconds = new_seconds
         self._known: set[int] = set()
         self._asked: set[int] = set()
         self._asked_at: float | None = None
@@ -45,4 +45,4 @@ class Texts:
     def _due(self, missing: AbstractSet[int], at: float) -> bool:
         if not missing or self._asked_at is None:
             return bool(missing)
-        return at - self._asked_at >= (NEW_SECONDS if missing - self._asked else MISSING_SECONDS)
+        return at - self._asked_at >= (self._new_seconds if missing - self._asked else MISSING_SECONDS)

@@ -113,10 +113,11 @@ class ExtensionError(Exception):
 
 
 class StatementsSettings(CollectorSettings):
-    """How often, and how many statements get series of their own."""
+    """How often, how many statements get series of their own, and how often at most their texts are asked for."""
 
     every: Duration = 60.0
     top: int = Field(default=50, ge=1, le=1000)
+    texts: Duration = 60.0
 
 
 class Names:
@@ -159,7 +160,7 @@ class Statements(Collector[PostgresServer, StatementsSettings]):
         self._missing: tuple[float, Failure] | None = None
         self._ledger = Ledger(settings.top)
         self._names = Names(source)
-        self._texts = Texts(source)
+        self._texts = Texts(source, settings.texts)
 
     async def collect(self) -> Findings:
         """One reading, and what came between it and the last."""

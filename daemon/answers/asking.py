@@ -1,6 +1,7 @@
 """How a reading command comes by its answer: from the running daemon, else by measuring once itself."""
 
 import asyncio
+import errno
 import os
 import socket
 from collections.abc import Callable
@@ -60,9 +61,16 @@ def ask(configuration: Configuration, path: str, **query: str | None) -> Any:  #
 def _somebody_listens(path: Path) -> bool:
     with closing(socket.socket(socket.AF_UNIX)) as probe:
         probe.settimeout(ASK_SECONDS)
-        return probe.connect_ex(str(path)) == 0
+        outcome = probe.connect_ex(str(path))
+    if outcome in (errno.EACCES, errno.EPERM):
+        hint = "run this as the user that the daemon runs as, or as root"
+        raise UnavailableError(f"local socket {path}", "permission denied", hint)
+    return outcome == 0
 
 
 def measured(configuration: Configuration, answer: Callable[[World], AnswerT]) -> AnswerT:
     """What `answer` makes of a world that was measured once, here and now."""
-    return answer(asyncio.run(measure(configuration, interval_seconds=INTERVAL_SECONDS)))
+    with asyncio.Runner() as runner:
+        # Interrupted, a driver leaves a future behind that nobody looks at: no news for whoever pressed Ctrl-C.
+        runner.get_loop().set_exception_handler(lambda *_: None)
+        return answer(runner.run(measure(configuration, interval_seconds=INTERVAL_SECONDS)))

@@ -2,7 +2,7 @@
 
 from daemon.answers.asking import Asked, ask, measured
 from daemon.answers.printing import console, plain, print_json, table
-from daemon.documents import Document, metric_documents
+from daemon.documents import Document
 from toban.catalogue import say
 from toban.errors import NotFoundError
 from toban.language import Language
@@ -19,7 +19,7 @@ def answer(asked: Asked, *, pattern: str, target: str | None, as_json: bool) -> 
     if found is None:
         found = measured(
             asked.configuration,
-            lambda w: metric_documents(w.current.samples(w.clock.monotonic(), pattern=pattern, target=target), w.zone),
+            lambda world: world.values(pattern, target),
         )
     if as_json:
         print_json(found)

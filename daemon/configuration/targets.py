@@ -28,6 +28,8 @@ def _are_labels(labels: dict[str, str]) -> dict[str, str]:
             raise misfit("is no label; use letters, digits and _, not a digit first, not __", name)
         if name == "target":
             raise misfit("every sample has this label already; it is the target's name", name)
+        if name == "kind":
+            raise misfit("toban_target_info has this label already; it is the target's kind", name)
     return labels
 
 

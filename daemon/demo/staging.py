@@ -40,7 +40,6 @@ QUICK_EVERY = {
     "databases": "3s",
     "cpu": "3s",
     "memory": "3s",
-    "statements": "5s",
     "sizes": "10s",
     "relations": "10s",
     "settings": "30s",
@@ -108,8 +107,7 @@ def configured(server: DemoServer, port: int, language: Language) -> Configurati
     """The daemon's configuration: the server, and its own state as an SQLite target."""
     state = server.home / "state" / "state.db"
     collect: dict[str, object] = {name: {"every": every} for name, every in QUICK_EVERY.items()}
-    if not server.programs.has_statements:
-        collect["statements"] = {"enabled": False}
+    collect["statements"] = {"every": "5s", "texts": "5s", "enabled": server.programs.has_statements}
     written = {
         "node": "demo",
         "language": str(language),

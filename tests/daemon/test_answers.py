@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
@@ -111,6 +112,14 @@ async def test_status_tells_what_ails_the_daemon_itself_and_the_alerts(daemon: S
     watch._opened_at = watch.tried_at = -1e9
     ended = await said(config, "status")
     assert "loop: not tried: host" in ended.out
+
+
+async def test_status_of_a_target_that_nobody_has_tried_yet_waits(daemon: Serving, config: Path) -> None:
+    """Neither up nor down is said of it."""
+    await quiet(daemon)
+    daemon.service.world.watches["ledger"].up = None
+    ended = await said(config, "status")
+    assert re.search(r"ledger\s+SQLite\s+not tried yet\s+never", ended.out)
 
 
 async def test_status_as_json_has_the_fields_of_the_contract(daemon: Serving, config: Path) -> None:

@@ -179,3 +179,13 @@ def test_what_tells_of_the_targets_wants_the_token(world: World, path: str) -> N
 def test_an_unknown_path_is_a_problem_document(client: Asking) -> None:
     """Also where no route is."""
     assert client.get("/nowhere").json()["status"] == 404
+
+
+def test_values_tell_of_toban_itself_too(client: Asking, world: World) -> None:
+    """`toban metrics pg_up` finds what `/metrics` has, with the unit that its name promises."""
+    measured(world)
+    (up,) = client.get("/api/v1/metrics?match=pg_up").json()
+    assert (up["labels"], up["value"], up["unit"]) == ({"target": "main"}, 1.0, "")
+    (memory,) = client.get("/api/v1/metrics?match=process_resident_memory_bytes").json()
+    assert memory["unit"] == "bytes"
+    assert client.get("/api/v1/metrics?match=process_*&target=main").json() == []

@@ -3,8 +3,10 @@
 import shutil
 import subprocess
 from datetime import UTC
+from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from collectors.contract import Kind
 from daemon.exposition import Format
@@ -14,6 +16,7 @@ from daemon.watch import Watch
 from daemon.world import World
 from tests.builders import ManualClock, a_collection, a_failure, a_gap
 from tests.daemon.fakes import FakeCollector, FakeSource
+from tests.daemon.serving import configured
 from toban.outcomes import Reason
 from toban.samples import Collection
 
@@ -58,6 +61,12 @@ def test_target_info_keeps_its_own_labels(world: World) -> None:
     assert any('kind="postgresql"' in line for line in page(world) if line.startswith("toban_target_info"))
 
 
+def test_a_label_called_kind_is_refused_in_the_configuration(tmp_path: Path) -> None:
+    """Rather than lost on the way."""
+    with pytest.raises(ValidationError, match="it is the target's kind"):
+        configured(tmp_path, {"name": "main", "kind": "sqlite", "path": "/x.db", "labels": {"kind": "lie"}})
+
+
 def test_a_target_that_was_not_tried_is_neither_up_nor_down(world: World) -> None:
     """No line at all, rather than a guess; no budget, no share of it."""
     lines = page(world)
@@ -76,13 +85,24 @@ def test_only_a_postgresql_target_has_the_names_of_postgres_exporter(world: Worl
     assert not [line for line in lines if line.startswith("pg_") and 'target="host"' in line]
 
 
-def test_errors_and_gaps_are_counted_by_their_reason(world: World) -> None:
-    """What came back empty, and what was left out of the last good turn."""
+def test_errors_are_counted_from_zero_and_the_state_tells_the_last_reason(world: World) -> None:
+    """A counter that appears with its first error hides just that error; the state says why it is empty now."""
+    pair = 'collector="activity"'
+    assert f'toban_collect_errors_total{{{pair},target="main"}} 0.0' in page(world)
     turned(world, a_collection(failure=a_failure(Reason.TIMEOUT)))
+    lines = page(world)
+    assert f'toban_collect_errors_total{{{pair},target="main"}} 1.0' in lines
+    assert f'toban_collect_state{{{pair},reason="timeout",target="main"}} 1.0' in lines
+    turned(world, a_collection())
+    assert f'toban_collect_state{{{pair},reason="ok",target="main"}} 1.0' in page(world)
+    assert not any('reason="timeout"' in line for line in page(world))
+
+
+def test_gaps_are_counted_by_what_is_missing_and_why(world: World) -> None:
+    """What was left out of the last good turn."""
     turned(world, a_collection(gaps=(a_gap(count=2), a_gap(count=3), a_gap("texts", Reason.PRIVILEGE))))
     lines = page(world)
     pair = 'collector="activity"'
-    assert f'toban_collect_errors_total{{{pair},reason="timeout",target="main"}} 1.0' in lines
     assert f'toban_collect_gaps{{{pair},reason="locked",target="main",what="relations"}} 5.0' in lines
     assert f'toban_collect_gaps{{{pair},reason="privilege",target="main",what="texts"}} 1.0' in lines
 
@@ -91,10 +111,10 @@ def test_a_target_that_leaves_takes_its_error_counts_along(world: World) -> None
     """And those of the others stay."""
     for name in ("main", "host"):
         turned(world, a_collection(target=name, failure=a_failure()))
-    world.instruments.forget("main")
-    left = [line for line in page(world) if line.startswith("toban_collect_errors_total{")]
-    assert len(left) == 1
-    assert 'target="host"' in left[0]
+    del world.watches["main"]
+    counted = [line for line in page(world) if line.startswith("toban_collect_errors_total{")]
+    assert [line for line in counted if 'target="main"' in line] == []
+    assert len(counted) == 1
 
 
 def test_a_collector_that_runs_no_more_leaves_its_histogram(world: World) -> None:

@@ -82,7 +82,7 @@ class Failing(Query):
 async def test_texts_not_found_are_asked_for_again_slowly(cluster: Cluster, manual_clock: ManualClock) -> None:
     """A statement that was evicted before its text was read is asked for every ten minutes, not every turn."""
     async with watching(cluster, manual_clock) as server:
-        texts = statement_texts.Texts(server)
+        texts = statement_texts.Texts(server, 60.0)
         asked: list[bool] = []
         for at in (0.0, 60.0, 599.0, 600.0):
             before = await calls_of_texts(cluster)
