@@ -8,7 +8,7 @@ from typing import Any
 
 from prometheus_client.core import Metric as Family
 
-from history.reading import StatementHistory
+from history.reading import SeriesHistory, StatementHistory
 from toban.clock import moment
 from toban.samples import Sample, Unit
 from toban.status import PairStanding, Status, TargetStanding
@@ -106,6 +106,25 @@ def unit_of(name: str) -> Unit:
 def problem(status: int, title: str, detail: str) -> Document:
     """An error as RFC 9457 has it."""
     return {"type": "about:blank", "status": status, "title": title, "detail": detail}
+
+
+def series_document(series: SeriesHistory, zone: tzinfo) -> Document:
+    """A series for programs."""
+    points = [{"at": stamp(p.at, zone), "min": p.lowest, "mean": p.mean, "max": p.highest} for p in series.points]
+    return {
+        "name": series.name,
+        "target": series.target,
+        "labels": series.labels,
+        "unit": series.unit,
+        "type": series.type,
+        "since": stamp(series.since, zone),
+        "until": stamp(series.until, zone),
+        "points": points,
+        "min": series.lowest,
+        "mean": series.mean,
+        "max": series.highest,
+        "last": series.last,
+    }
 
 
 def statement_documents(found: Iterable[StatementHistory]) -> list[Document]:

@@ -9,7 +9,7 @@ from prometheus_client.core import Metric as Family
 from prometheus_client.registry import Collector as RegistryCollector
 
 from collectors.contract import Kind
-from daemon.exposition import Exposition
+from daemon.http.exposition import Exposition
 from daemon.turns import Turned
 from daemon.watch import Watch
 from history.recording import History

@@ -15,7 +15,13 @@ QUICK_SECONDS = 15.0
 async def measure(configuration: Configuration, *, interval_seconds: float) -> World:
     """A world with the values of now, and no task left behind."""
     clock = SystemClock()
-    world = World(clock=clock, zone=configuration.zone, gauges=lambda: (), components=lambda: ())
+    world = World(
+        clock=clock,
+        zone=configuration.zone,
+        state_path=configuration.state_path,
+        gauges=lambda: (),
+        components=lambda: (),
+    )
     world.instruments.registry = (
         CollectorRegistry()
     )  # this process is not the daemon: what it takes is nobody's concern

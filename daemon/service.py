@@ -7,7 +7,7 @@ from prometheus_client.core import Metric as Family
 from structlog.typing import FilteringBoundLogger
 
 from daemon.configuration.tree import Configuration
-from daemon.front import Front
+from daemon.http.front import Front
 from daemon.instruments import history_families
 from daemon.pulse import Pulse
 from daemon.systemd import Notifier
@@ -49,6 +49,7 @@ class Service:
         self.world = World(
             clock=clock,
             zone=configuration.zone,
+            state_path=configuration.state_path,
             gauges=self._families,
             components=self._components,
         )

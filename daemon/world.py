@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import tzinfo
+from pathlib import Path
 
 from prometheus_client.core import Metric as Family
 
 from daemon.documents import Document, metric_documents, own_documents
-from daemon.exposition import Exposition, Format
+from daemon.http.exposition import Exposition, Format
+from daemon.http.sections import Section
 from daemon.instruments import Instruments, Joined, Standings
 from daemon.watch import Watch
 from history.current import Current
@@ -21,6 +23,7 @@ class World:
 
     clock: Clock
     zone: tzinfo
+    state_path: Path
     gauges: Callable[[], Iterable[Family]]
     components: Callable[[], Iterable[Component]]
     current: Current = field(default_factory=Current)
@@ -33,15 +36,15 @@ class World:
         """What Toban says of itself and of how its targets stand."""
         return Joined(self.instruments.registry, Standings(self.watches.values, self.gauges))
 
-    def page(self, form: Format) -> bytes:
+    def page(self, form: Format) -> list[Section]:
         """All of `/metrics`."""
         return self.exposition.page(self.current.collections(self.clock.monotonic()), self.own, form)
 
-    def page_of(self, target: str, form: Format) -> bytes:
+    def page_of(self, target: str, form: Format) -> list[Section]:
         """`/probe`: one target's values alone."""
         collections = [c for c in self.current.collections(self.clock.monotonic()) if c.target == target]
         own = Standings(lambda: [self.watches[target]], lambda: ())
-        return self.exposition.page(collections, own, form)
+        return self.exposition.page(collections, own, form, scope=target)
 
     def values(self, pattern: str, target: str | None) -> list[Document]:
         """What `/metrics` has, by the metric's name and the target, as documents."""

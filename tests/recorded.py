@@ -8,6 +8,7 @@ from history.reading import SeriesHistory, open_reader
 from history.recording import History
 from history.retention import Retention
 from tests.builders import ManualClock, a_collection, a_metric, a_sample
+from toban.clock import Clock
 from toban.samples import Collection, Type, Unit
 
 LOAD = a_metric("toban_host_load1", kept=True)
@@ -18,7 +19,7 @@ FULL_HOUR = 1_794_999_600.0  # a full hour in November 2026, and the beginning o
 
 
 @asynccontextmanager
-async def recording(path: Path, clock: ManualClock, *, retention: Retention | None = None) -> AsyncIterator[History]:
+async def recording(path: Path, clock: Clock, *, retention: Retention | None = None) -> AsyncIterator[History]:
     """An open history; closed, and so flushed, at the end."""
     history = await History.open(path, clock, retention=retention)
     try:

@@ -2,17 +2,15 @@
 
 import sys
 from collections.abc import Sequence
-from datetime import datetime, tzinfo
 
 from daemon.answers.asking import Asked
 from daemon.answers.printing import console, plain, print_json, table
-from daemon.documents import Document, stamp
+from daemon.asked import moment_asked
+from daemon.documents import series_document, stamp
 from history.past import Point
 from history.reading import SeriesHistory, open_reader
 from toban.catalogue import say
 from toban.clock import Clock, SystemClock
-from toban.config import parse_duration
-from toban.errors import UsageError
 from toban.language import Language
 from toban.samples import Type
 from toban.units import NOTHING, value_text
@@ -48,43 +46,6 @@ def answer(
     if more := len(names) - len(found):
         print(say("history.more", asked.language, count=more), file=sys.stderr)
     return 0 if any(series.points for series in found) else 1
-
-
-def moment_asked(text: str, now: float, zone: tzinfo) -> float:
-    """A duration before now, or a time in ISO 8601, with its own offset or in the configured zone."""
-    try:
-        return now - parse_duration(text)
-    except ValueError:
-        pass
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(
-            "--since", f"{text!r} is neither a duration nor a time", "write 7d, or 2026-11-21T09:00"
-        ) from error
-    begin = (at if at.tzinfo else at.replace(tzinfo=zone)).timestamp()
-    if begin >= now:
-        raise UsageError("--since", f"{text} is not in the past")
-    return begin
-
-
-def series_document(series: SeriesHistory, zone: tzinfo) -> Document:
-    """A series for programs."""
-    points = [{"at": stamp(p.at, zone), "min": p.lowest, "mean": p.mean, "max": p.highest} for p in series.points]
-    return {
-        "name": series.name,
-        "target": series.target,
-        "labels": series.labels,
-        "unit": series.unit,
-        "type": series.type,
-        "since": stamp(series.since, zone),
-        "until": stamp(series.until, zone),
-        "points": points,
-        "min": series.lowest,
-        "mean": series.mean,
-        "max": series.highest,
-        "last": series.last,
-    }
 
 
 def sparkline(points: Sequence[Point], since: float, until: float, width: int) -> str:

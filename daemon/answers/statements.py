@@ -4,50 +4,40 @@ from rich.table import Table
 
 from daemon.answers.asking import Asked
 from daemon.answers.printing import console, plain, print_json, table
+from daemon.asked import moment_asked, order_asked
 from daemon.documents import Document, statement_documents
 from history.reading import StatementHistory, open_reader
 from toban.catalogue import say
 from toban.clock import SystemClock
-from toban.config import format_duration, parse_duration
-from toban.errors import UsageError
 from toban.language import Language
 from toban.units import NOTHING, count_text, ratio_text, seconds_text
 
-ORDERS = ("total", "mean", "calls")
 TEXT_LETTERS = 200
 
 
 def answer(asked: Asked, *, by: str, since: str, top: int, target: str | None, as_json: bool) -> int:
     """Print them, the dearest first."""
-    span_seconds = _span(since)
-    if by not in ORDERS:
-        raise UsageError("--by", f"{by!r} is no order", f"there are: {', '.join(ORDERS)}")
     now = SystemClock().now()
+    begin = moment_asked(since, now, asked.configuration.zone)
+    order = order_asked(by)
     with open_reader(asked.configuration.state_path) as reader:
-        found = reader.statements(target, since=now - span_seconds, until=now, by=by, top=top)
+        found = reader.statements(target, since=begin, until=now, by=order, top=top)
     if as_json:
         print_json(statement_documents(found))
     elif found:
-        console().print(_table(found, by, span_seconds, asked.language))
+        console().print(_table(found, by, since, asked.language))
     else:
         console().print(say("empty.statements", asked.language))
     return 0
 
 
-def _span(since: str) -> float:
-    try:
-        return parse_duration(since)
-    except ValueError as error:
-        raise UsageError("--since", str(error)) from error
-
-
-def _table(found: tuple[StatementHistory, ...], by: str, span_seconds: float, language: Language) -> Table:
+def _table(found: tuple[StatementHistory, ...], by: str, since: str, language: Language) -> Table:
     heads = [
         say(f"column.{c}", language)
         for c in ("calls", "total_time", "mean_time", "rows", "cache_hit", "database", "user", "statement")
     ]
     order = say(f"order.{by}", language)
-    title = say("table.statements", language, order=order, span=format_duration(span_seconds))
+    title = say("table.statements", language, order=order, span=since)
     made = table(title, *(f">{head}" for head in heads[:5]), *heads[5:])
     for one in found:
         made.add_row(*_row(statement_documents((one,))[0], language))

@@ -25,7 +25,7 @@ def postgresql(
     """Print the SQL for all that Toban lacks on this server: role, extension, settings. --apply runs it."""
     import os
 
-    from daemon import setup_postgresql
+    from daemon.setup import postgresql as setup_postgresql
     from toban.language import choose_language
 
     language = choose_language(asked=context.obj.language, configured=None, environ=os.environ)

@@ -228,7 +228,7 @@ def a_use(queryid: str, *, calls: float = 4, seconds: float = 2, hit: float = 3)
 async def remember(home: Path, *rows: object) -> None:
     """A state with these rows, just now."""
     clock = SystemClock()
-    async with recording(home / "state.db", clock) as history:  # type: ignore[arg-type] # any clock will do
+    async with recording(home / "state.db", clock) as history:
         history.offer(a_collection(collector="statements", rows=rows, taken_at=clock.now() - 60))
 
 

@@ -10,7 +10,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_plain
 from prometheus_client.registry import Collector
 
-from daemon.exposition import Exposition, Format
+from daemon.http.exposition import Exposition, Format
+from daemon.http.sections import plain
 from tests.builders import a_collection, a_metric, a_sample
 from toban.samples import Collection, Metric, Type
 
@@ -28,7 +29,7 @@ class Nothing(Collector):
 
 def page(*collections: Collection, exposition: Exposition | None = None, form: Format = Format.PLAIN) -> str:
     """The page over these collections."""
-    return (exposition or Exposition()).page(collections, Nothing(), form).decode()
+    return plain((exposition or Exposition()).page(collections, Nothing(), form)).decode()
 
 
 @given(names=st.lists(AWKWARD, unique=True, min_size=1, max_size=5), value=st.floats(allow_nan=False))
@@ -116,6 +117,6 @@ def test_own_instruments_follow_the_values() -> None:
     registry = CollectorRegistry()
     Gauge("toban_own", "Own.", registry=registry).set(1)
     for form in Format:
-        written = Exposition().page([a_collection()], registry, form).decode()
+        written = plain(Exposition().page([a_collection()], registry, form)).decode()
         assert "toban_own 1.0" in written
         assert written.endswith("# EOF\n") is (form is Format.OPENMETRICS)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from daemon import front as front_module
 from daemon.configuration.tree import Http, Tls
-from daemon.front import Front
+from daemon.http import front as front_module
+from daemon.http.front import Front
 from daemon.world import World
 from tests.daemon.running import free_port
 from tests.daemon.serving import Told
@@ -33,7 +33,13 @@ def told() -> Told:
 @pytest.fixture
 async def front(told: Told) -> AsyncIterator[Front]:
     """Nothing listens yet."""
-    world = World(clock=SystemClock(), zone=UTC, gauges=lambda: (), components=lambda: ())
+    world = World(
+        clock=SystemClock(),
+        zone=UTC,
+        state_path=Path("/nonexistent/state.db"),
+        gauges=lambda: (),
+        components=lambda: (),
+    )
     made = Front(world, lambda: None, told.log)
     yield made
     await made.close()

@@ -10,7 +10,8 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from daemon.answers.history import SPARKS, moment_asked, sparkline
+from daemon.answers.history import SPARKS, sparkline
+from daemon.asked import moment_asked
 from daemon.cli.app import app
 from history.past import Point
 from tests.builders import ManualClock, a_collection

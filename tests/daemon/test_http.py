@@ -1,20 +1,23 @@
 import asyncio
 from datetime import UTC
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from collectors.contract import Kind
-from daemon.http import application
+from daemon.http.pages import application
 from daemon.watch import Watch
 from daemon.world import World
 from tests.builders import a_collection, a_failure, a_metric, a_sample
 from tests.daemon.fakes import FakeCollector, FakeSource
+from tests.recorded import recording
 from toban.clock import SystemClock
 from toban.outcomes import Reason
 from toban.samples import Unit
 from toban.secrets import Secret
+from toban.statements import StatementUse
 from toban.status import Component, Health
 
 BIG = a_metric("toban_big_bytes", unit=Unit.BYTES, labels=("name",))
@@ -28,9 +31,10 @@ class Asking:
 
     def get(self, path: str, **told: Any) -> httpx.Response:  # noqa: ANN401 - as httpx takes them
         """One request."""
-        return asyncio.run(self._get(path, **told))
+        return asyncio.run(self.ask(path, **told))
 
-    async def _get(self, path: str, **told: Any) -> httpx.Response:  # noqa: ANN401 - as httpx takes them
+    async def ask(self, path: str, **told: Any) -> httpx.Response:  # noqa: ANN401 - as httpx takes them
+        """One request, from within a loop."""
         async with httpx.AsyncClient(transport=self.transport, base_url="http://toban") as client:
             return await client.get(path, **told)
 
@@ -40,7 +44,11 @@ def world() -> World:
     """A target `main` with one collector, not tried yet."""
     clock = SystemClock()
     made = World(
-        clock=clock, zone=UTC, gauges=lambda: (), components=lambda: (Component(name="loop", state=Health.OK),)
+        clock=clock,
+        zone=UTC,
+        state_path=Path("/nonexistent/state.db"),
+        gauges=lambda: (),
+        components=lambda: (Component(name="loop", state=Health.OK),),
     )
     collector = FakeCollector(FakeSource(), lambda: None, name="activity")
     made.watches["main"] = Watch("main", Kind.POSTGRESQL, FakeSource(), [collector], budget_seconds=0.6, clock=clock)
@@ -189,3 +197,56 @@ def test_values_tell_of_toban_itself_too(client: Asking, world: World) -> None:
     (memory,) = client.get("/api/v1/metrics?match=process_resident_memory_bytes").json()
     assert memory["unit"] == "bytes"
     assert client.get("/api/v1/metrics?match=process_*&target=main").json() == []
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "word"),
+    [
+        ("/api/v1/history?metric=nothing", 404, "no series matches"),
+        ("/api/v1/history?since=yesterday", 400, "neither a duration nor a time"),
+        ("/api/v1/history?top=0", 400, "no number from 1 to 1000"),
+        ("/api/v1/statements?by=beauty", 400, "no order"),
+        ("/api/v1/statements?top=many", 400, "no number from 1 to 1000"),
+    ],
+)
+async def test_a_wrong_question_to_the_past_is_a_problem_document(
+    world: World, tmp_path: Path, path: str, status: int, word: str
+) -> None:
+    """One clear sentence, never a fault of the server's."""
+    world.state_path = tmp_path / "state.db"
+    async with recording(world.state_path, SystemClock()) as history:
+        history.offer(a_collection(a_sample(a_metric(kept=True))))
+    answer = await Asking(world).ask(path)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert word in answer.json()["detail"]
+
+
+async def test_history_and_statements_are_told_as_on_the_command_line(world: World, tmp_path: Path) -> None:
+    """Points and sums out of the state file, while the daemon writes it."""
+    world.state_path = tmp_path / "state.db"
+    clock = SystemClock()
+    use = StatementUse(
+        queryid="7",
+        datname="shop",
+        usename="app",
+        interval_seconds=60.0,
+        calls=2.0,
+        seconds=3.0,
+        rows=4.0,
+        hit_blocks=1.0,
+        read_blocks=1.0,
+        temp_blocks=0.0,
+    )
+    async with recording(world.state_path, clock) as history:
+        sample = a_sample(a_metric(kept=True), 5.0, taken_at=clock.now() - 1)
+        history.offer(a_collection(sample, taken_at=clock.now() - 1, rows=(use,)))
+    (series,) = (await Asking(world).ask("/api/v1/history?metric=toban_test*&target=main")).json()
+    assert (series["name"], series["last"], len(series["points"])) == ("toban_test_value", 5.0, 1)
+    (statement,) = (await Asking(world).ask("/api/v1/statements?since=1h&by=mean&top=5")).json()
+    assert (statement["calls"], statement["mean_seconds"], statement["cache_hit_ratio"]) == (2.0, 1.5, 0.5)
+
+
+async def test_a_missing_state_is_503(world: World) -> None:
+    """What cannot be reached now may be there later."""
+    answer = await Asking(world).ask("/api/v1/history")
+    assert (answer.status_code, answer.json()["title"]) == (503, "Service Unavailable")

@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from collectors.contract import Kind
-from daemon.exposition import Format
+from daemon.http.exposition import Format
+from daemon.http.sections import plain
 from daemon.pacing import Due
 from daemon.turns import Turned
 from daemon.watch import Watch
@@ -24,7 +25,9 @@ from toban.samples import Collection
 @pytest.fixture
 def world(manual_clock: ManualClock) -> World:
     """A labelled PostgreSQL server and a host without labels."""
-    made = World(clock=manual_clock, zone=UTC, gauges=lambda: (), components=lambda: ())
+    made = World(
+        clock=manual_clock, zone=UTC, state_path=Path("/nonexistent/state.db"), gauges=lambda: (), components=lambda: ()
+    )
     labels = {"env": "prod", "site": '東京 "one"'}
     for name, kind, given in (("main", Kind.POSTGRESQL, labels), ("host", Kind.HOST, {"env": "lab"})):
         collector = FakeCollector(FakeSource(), lambda: None, name="activity")
@@ -43,7 +46,7 @@ def turned(world: World, collection: Collection) -> None:
 
 def page(world: World) -> list[str]:
     """The lines of `/metrics`."""
-    return world.page(Format.PLAIN).decode().splitlines()
+    return plain(world.page(Format.PLAIN)).decode().splitlines()
 
 
 def test_target_info_carries_the_configured_labels(world: World) -> None:
@@ -139,7 +142,7 @@ def test_promtool_has_nothing_to_say_of_the_instruments(world: World) -> None:
     turned(world, a_collection(target="host", failure=a_failure()))
     checked = subprocess.run(
         [promtool, "check", "metrics"],
-        input=world.page(Format.PLAIN),
+        input=plain(world.page(Format.PLAIN)),
         capture_output=True,
         check=False,
         timeout=30,

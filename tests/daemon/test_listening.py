@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.listening import listen_tcp, listen_unix, tls_problem
+from daemon.http.listening import listen_tcp, listen_unix, tls_problem
 from toban.errors import UnavailableError
 
 

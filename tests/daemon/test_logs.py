@@ -19,9 +19,9 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.log_lines import describe, level_name
-from daemon.log_values import LONGEST_TEXT, Blotter
 from daemon.logs import LIBRARIES, Format, Level, Repeats, configure, log_strays
+from daemon.logs.lines import describe, level_name
+from daemon.logs.values import LONGEST_TEXT, Blotter
 from tests.daemon.logged import JAPAN, SECRET, Log, Terminal, fail, silent_afterwards
 from tests.waiting import eventually_sync
 from toban.secrets import MASK, Dsn, Secret

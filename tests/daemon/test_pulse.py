@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +23,9 @@ from toban.outcomes import Reason
 
 def a_world(clock: Clock, *names: str) -> World:
     """A world with these targets, each with one collector that turns every fifteen seconds."""
-    world = World(clock=clock, zone=UTC, gauges=lambda: (), components=lambda: ())
+    world = World(
+        clock=clock, zone=UTC, state_path=Path("/nonexistent/state.db"), gauges=lambda: (), components=lambda: ()
+    )
     for name in names:
         collector = FakeCollector(FakeSource(), lambda: None, name="activity", every=15)
         world.watches[name] = Watch(name, Kind.POSTGRESQL, FakeSource(), [collector], budget_seconds=0, clock=clock)

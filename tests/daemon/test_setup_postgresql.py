@@ -10,8 +10,8 @@ import pytest
 
 from collectors.postgresql.server import PostgresServer, ServerLimits
 from collectors.postgresql.sql import Query
-from daemon.setup_plan import Facts, Plan, Step, plan
-from daemon.setup_postgresql import apply, facts_of, libraries, setup
+from daemon.setup.plan import Facts, Plan, Step, plan
+from daemon.setup.postgresql import apply, facts_of, libraries, setup
 from tests.clusters import Cluster
 from tests.conftest import NewCluster, StandbyOf
 from toban.clock import SystemClock

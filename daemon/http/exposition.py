@@ -4,7 +4,7 @@ prometheus-client writes every header and every label set, once; what is kept of
 A scrape so costs one formatted number per series, and one faulty series can never spoil the page.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from typing import NamedTuple
 
@@ -17,7 +17,10 @@ from prometheus_client.registry import Collector as RegistryCollector
 from prometheus_client.samples import Sample as FamilySample
 from prometheus_client.utils import floatToGoString
 
-from toban.samples import Collection, Metric, Type
+from daemon.http.sections import Section
+from toban.samples import Collection, Metric, Sample, Type
+
+Series = tuple[str, tuple[str, ...]]  # a metric's name and its label values
 
 
 class Format(Enum):
@@ -49,7 +52,14 @@ class _Pair(NamedTuple):
 
     collection: Collection
     blocks: tuple[Block, ...]
-    heads: dict[tuple[str, tuple[str, ...]], str]
+    heads: dict[Series, str]
+
+
+class _Kept(NamedTuple):
+    """A section and the collections it was made of."""
+
+    collections: list[Collection]
+    section: Section
 
 
 class Exposition:
@@ -59,24 +69,45 @@ class Exposition:
         self.duplicates_total = 0
         self._pairs: dict[tuple[str, str], _Pair] = {}
         self._headers: dict[tuple[str, Format], str] = {}
-        self._own_heads: dict[tuple[str, tuple[str, ...]], str] = {}
+        self._own_heads: dict[Series, str] = {}
+        self._sections: dict[tuple[str, str, Format], _Kept] = {}
 
-    def page(self, collections: Iterable[Collection], own: RegistryCollector, form: Format) -> bytes:
-        """The whole page: the collections' values, then Toban's own instruments."""
+    def page(
+        self, collections: Iterable[Collection], own: RegistryCollector, form: Format, scope: str = ""
+    ) -> list[Section]:
+        """The whole page: the collections' values by collector, then Toban's own instruments.
+
+        A metric belongs to one collector, so its family stands together. `scope` keeps apart what is kept of pages that
+        show different targets.
+        """
+        together: dict[str, list[Collection]] = {}
+        for collection in collections:
+            together.setdefault(collection.collector, []).append(collection)
+        kept = [self._section(found, form, (scope, name)) for name, found in sorted(together.items())]
+        return [*kept, Section("".join(self._own(own, form)))]
+
+    def _section(self, collections: list[Collection], form: Format, place: tuple[str, str]) -> Section:
+        """What one collector has of all targets; the section as it was, while none of them has turned since."""
+        before = self._sections.get((*place, form))
+        if before is not None and _same(before.collections, collections):
+            return before.section
+        section = Section("".join(self._families(collections, form)))
+        self._sections[(*place, form)] = _Kept(collections, section)
+        return section
+
+    def _families(self, collections: list[Collection], form: Format) -> Iterator[str]:
         families: dict[str, list[Block]] = {}
         for collection in collections:
             for block in self._blocks(collection):
                 families.setdefault(block.metric.name, []).append(block)
-        pieces: list[str] = []
         for name in sorted(families):
-            pieces.append(self._header(families[name][0].metric, form))
-            pieces.extend(block.text for block in families[name])
-        pieces.extend(self._own(own, form))
-        return "".join(pieces).encode()
+            yield self._header(families[name][0].metric, form)
+            yield from (block.text for block in families[name])
 
     def forget(self, target: str) -> None:
         """A target has left."""
         self._pairs = {key: pair for key, pair in self._pairs.items() if key[0] != target}
+        self._sections.clear()
 
     def _own(self, source: RegistryCollector, form: Format) -> Iterator[str]:
         """The instruments' values of now, behind heads that are written once like all others."""
@@ -106,20 +137,15 @@ class Exposition:
         self._pairs[key] = pair
         return pair.blocks
 
-    def _written(self, collection: Collection, known: dict[tuple[str, tuple[str, ...]], str]) -> _Pair:
-        heads: dict[tuple[str, tuple[str, ...]], str] = {}
-        lines: dict[str, list[str]] = {}
+    def _written(self, collection: Collection, known: dict[Series, str]) -> _Pair:
+        samples = {(sample.metric.name, sample.labels): sample for sample in reversed(collection.samples)}
+        self.duplicates_total += len(collection.samples) - len(samples)
+        heads = _heads(collection.target, samples, known)
         metrics: dict[str, Metric] = {}
-        for sample in collection.samples:
-            metric = sample.metric
-            series = (metric.name, sample.labels)
-            if series in heads:
-                self.duplicates_total += 1
-                continue
-            head = known.get(series) or _head(metric, collection.target, sample.labels)
-            heads[series] = head
-            metrics[metric.name] = metric
-            lines.setdefault(metric.name, []).append(f"{head}{floatToGoString(sample.value)}\n")
+        lines: dict[str, list[str]] = {}
+        for series, sample in reversed(samples.items()):
+            metrics[series[0]] = sample.metric
+            lines.setdefault(series[0], []).append(f"{heads[series]}{floatToGoString(sample.value)}\n")
         blocks = tuple(Block(metrics[name], "".join(found)) for name, found in lines.items())
         return _Pair(collection, blocks, heads)
 
@@ -130,6 +156,10 @@ class Exposition:
         return self._headers[key]
 
 
+def _same(before: list[Collection], now: list[Collection]) -> bool:
+    return len(before) == len(now) and all(one is other for one, other in zip(before, now, strict=True))
+
+
 def _family(metric: Metric) -> Family:
     if metric.compatible:
         return Family(metric.name, metric.help, "unknown")
@@ -138,12 +168,22 @@ def _family(metric: Metric) -> Family:
     return Family(metric.name, metric.help, "gauge")
 
 
-def _head(metric: Metric, target: str, values: tuple[str, ...]) -> str:
-    """One series' line up to its value, as prometheus-client writes it."""
-    family = _family(metric)
-    labels = dict(zip(metric.labels, (printable(value) for value in values), strict=True))
-    family.add_sample(metric.name, {**labels, "target": target}, 0.0)
-    return _write(family, Format.PLAIN).split("\n", 2)[2].removesuffix("0.0\n")
+def _heads(target: str, samples: Mapping[Series, Sample], known: Mapping[Series, str]) -> dict[Series, str]:
+    """Each series' line up to its value, as prometheus-client writes it; those that are new by family, all at once."""
+    heads = {series: known[series] for series in samples if series in known}
+    new: dict[str, list[Series]] = {}
+    for series in samples:
+        if series not in heads:
+            new.setdefault(series[0], []).append(series)
+    for found in new.values():
+        metric = samples[found[0]].metric
+        family = _family(metric)
+        for _, values in found:
+            labels = dict(zip(metric.labels, (printable(value) for value in values), strict=True))
+            family.add_sample(metric.name, {**labels, "target": target}, 0.0)
+        lines = _write(family, Format.PLAIN).split("\n")[2:-1]
+        heads |= {series: line.removesuffix("0.0") for series, line in zip(found, lines, strict=True)}
+    return heads
 
 
 def printable(value: str) -> str:

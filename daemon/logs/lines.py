@@ -12,7 +12,7 @@ from logging import CRITICAL, DEBUG, ERROR, INFO, WARNING, LogRecord
 from pathlib import Path
 from typing import Any
 
-from daemon.log_values import Blotter, Plain
+from daemon.logs.values import Blotter, Plain
 from toban.printable import ACTING, printable
 
 LEVELS = {"debug": DEBUG, "info": INFO, "warning": WARNING, "error": ERROR, "critical": CRITICAL}

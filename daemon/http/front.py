@@ -8,8 +8,8 @@ from pathlib import Path
 from structlog.typing import FilteringBoundLogger
 
 from daemon.configuration.tree import Http
-from daemon.http import application
-from daemon.listening import Listener, listen_tcp, listen_unix, tls_problem
+from daemon.http.listening import Listener, listen_tcp, listen_unix, tls_problem
+from daemon.http.pages import application
 from daemon.world import World
 from toban.errors import ConfigurationError, TobanError
 from toban.secrets import Secret

@@ -13,7 +13,7 @@ import typer
 from collectors.postgresql.failures import explain, explain_refusal
 from collectors.postgresql.server import PostgresServer, ServerLimits
 from collectors.postgresql.sql import Query
-from daemon.setup_plan import LIBRARY, Facts, Plan, Step, plan
+from daemon.setup.plan import LIBRARY, Facts, Plan, Step, plan
 from toban.catalogue import say
 from toban.clock import Clock, SystemClock
 from toban.errors import TobanError, UnavailableError, UsageError

@@ -16,9 +16,9 @@ from typing import Literal, TextIO
 
 import structlog
 
-from daemon.log_file import LogFile
-from daemon.log_lines import LEVELS, ConsoleLines, Entries, Renderer, level_name, render_json
-from daemon.log_values import Blotter
+from daemon.logs.file import LogFile
+from daemon.logs.lines import LEVELS, ConsoleLines, Entries, Renderer, level_name, render_json
+from daemon.logs.values import Blotter
 from toban.secrets import Secret
 
 Format = Literal["auto", "json", "console"]

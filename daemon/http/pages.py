@@ -1,6 +1,6 @@
 """The HTTP surface: what Prometheus scrapes and what people and programs ask. Answered from memory."""
 
-import gzip
+import asyncio
 import hmac
 import json
 from collections.abc import Awaitable, Callable
@@ -9,19 +9,36 @@ from typing import Any
 
 from prometheus_client.exposition import gzip_accepted
 from starlette.applications import Starlette
+from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from daemon.documents import problem, status_document, target_document
-from daemon.exposition import Format
+from daemon.asked import moment_asked, order_asked
+from daemon.documents import (
+    Document,
+    problem,
+    series_document,
+    statement_documents,
+    status_document,
+    target_document,
+)
+from daemon.http.exposition import Format
+from daemon.http.sections import Section, packed, plain
 from daemon.world import World
+from history.reading import open_reader
+from toban.errors import NotFoundError, TobanError, UnavailableError, UsageError
 from toban.secrets import Secret
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-GZIP_LEVEL = 1  # a scrape is short-lived: the wire wins little from more, the processor loses
-SMALLEST_TO_COMPRESS_BYTES = 1024
+READ_SECONDS = 10.0
+MOST_ROWS = 1000
+STATUS_OF = {
+    NotFoundError: HTTPStatus.NOT_FOUND,
+    UsageError: HTTPStatus.BAD_REQUEST,
+    UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+}
 
 
 def application(world: World, token: Callable[[], Secret | None]) -> Starlette:
@@ -36,8 +53,10 @@ def application(world: World, token: Callable[[], Secret | None]) -> Starlette:
         Route("/api/v1/status", guarded(pages.status)),
         Route("/api/v1/targets", guarded(pages.targets)),
         Route("/api/v1/metrics", guarded(pages.values)),
+        Route("/api/v1/history", guarded(pages.history)),
+        Route("/api/v1/statements", guarded(pages.statements)),
     ]
-    return Starlette(routes=routes, exception_handlers={HTTPException: _problem})
+    return Starlette(routes=routes, exception_handlers={HTTPException: _problem, TobanError: _refusal})
 
 
 class _Pages:
@@ -83,6 +102,50 @@ class _Pages:
         query = request.query_params
         return _json(self.world.values(query.get("match", "*"), query.get("target")))
 
+    async def history(self, request: Request) -> Response:
+        """Values over time, as `toban history --json` prints them."""
+        query, now, zone = request.query_params, self.world.clock.now(), self.world.zone
+        begin = moment_asked(query.get("since", "24h"), now, zone)
+
+        def read() -> list[Document]:
+            with open_reader(self.world.state_path) as reader:
+                found = reader.series(
+                    query.get("metric", "*"), query.get("target"), since=begin, until=now, most=_most(query, 20)
+                )
+            return [series_document(series, zone) for series in found]
+
+        return _json(await _read(read))
+
+    async def statements(self, request: Request) -> Response:
+        """What statements cost, as `toban statements --json` prints it."""
+        query, now = request.query_params, self.world.clock.now()
+        begin = moment_asked(query.get("since", "1h"), now, self.world.zone)
+        order, top = order_asked(query.get("by", "total")), _most(query, 10)
+
+        def read() -> list[Document]:
+            with open_reader(self.world.state_path) as reader:
+                return statement_documents(
+                    reader.statements(query.get("target"), since=begin, until=now, by=order, top=top)
+                )
+
+        return _json(await _read(read))
+
+
+def _most(query: QueryParams, default: int) -> int:
+    text = query.get("top", str(default))
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= MOST_ROWS):
+        raise UsageError("top", f"{text!r} is no number from 1 to {MOST_ROWS}")
+    return int(text)
+
+
+async def _read(read: Callable[[], list[Document]]) -> list[Document]:
+    """Read the state file on a thread, bounded: a hanging disk must not hold a request for ever."""
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            return await asyncio.to_thread(read)
+    except TimeoutError:
+        raise UnavailableError("history", f"the disk did not answer within {READ_SECONDS:.0f} s") from None
+
 
 def _json(document: Any) -> Response:  # noqa: ANN401 - whatever JSON can carry
     return Response(json.dumps(document, ensure_ascii=False), media_type="application/json")
@@ -93,12 +156,11 @@ def _form(request: Request) -> Format:
     return Format.OPENMETRICS if wanted else Format.PLAIN
 
 
-def _exposed(request: Request, page: bytes, form: Format) -> Response:
+def _exposed(request: Request, page: list[Section], form: Format) -> Response:
     headers = {"content-type": form.value, "vary": "accept, accept-encoding"}
-    if len(page) >= SMALLEST_TO_COMPRESS_BYTES and gzip_accepted(request.headers.get("accept-encoding", "")):
-        page = gzip.compress(page, GZIP_LEVEL, mtime=0)
-        headers["content-encoding"] = "gzip"
-    return Response(page, headers=headers)
+    if gzip_accepted(request.headers.get("accept-encoding", "")):
+        return Response(packed(page), headers={**headers, "content-encoding": "gzip"})
+    return Response(plain(page), headers=headers)
 
 
 def _guard(token: Callable[[], Secret | None]) -> Callable[[Endpoint], Endpoint]:
@@ -124,3 +186,12 @@ async def _problem(_: Request, error: Exception) -> Response:
     return JSONResponse(
         document, status_code=error.status_code, headers=error.headers, media_type="application/problem+json"
     )
+
+
+async def _refusal(_: Request, error: Exception) -> Response:
+    """An error of our own as a problem document; the mend stands behind the reason."""
+    assert isinstance(error, TobanError)  # noqa: S101 - Starlette hands it exactly these
+    status = STATUS_OF.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
+    detail = f"{error.what}: {error.why}" + (f" ({error.hint})" if error.hint else "")
+    document = problem(status, status.phrase, detail)
+    return JSONResponse(document, status_code=status, media_type="application/problem+json")

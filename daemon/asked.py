@@ -1,0 +1,33 @@
+"""What may be asked of the history, by the command line and over HTTP alike: from when on, in what order."""
+
+from datetime import datetime, tzinfo
+
+from toban.config import parse_duration
+from toban.errors import UsageError
+
+ORDERS = ("total", "mean", "calls")
+
+
+def moment_asked(text: str, now: float, zone: tzinfo) -> float:
+    """A duration before now, or a time in ISO 8601, with its own offset or in the configured zone."""
+    try:
+        return now - parse_duration(text)
+    except ValueError:
+        pass
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(
+            "--since", f"{text!r} is neither a duration nor a time", "write 7d, or 2026-11-21T09:00"
+        ) from error
+    begin = (at if at.tzinfo else at.replace(tzinfo=zone)).timestamp()
+    if begin >= now:
+        raise UsageError("--since", f"{text} is not in the past")
+    return begin
+
+
+def order_asked(text: str) -> str:
+    """One of the orders that statements can be put in."""
+    if text not in ORDERS:
+        raise UsageError("--by", f"{text!r} is no order", f"there are: {', '.join(ORDERS)}")
+    return text
