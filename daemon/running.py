@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+import uvloop
 from structlog.typing import FilteringBoundLogger
 
 from daemon import logs
@@ -69,7 +70,7 @@ def secrets_of(configuration: Configuration) -> Iterator[Secret]:
 @contextmanager
 def event_loop() -> Iterator[asyncio.Runner]:
     """An event loop whose end nothing holds up."""
-    with asyncio.Runner() as runner:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         resolvers = ThreadPoolExecutor(thread_name_prefix="resolver")  # our own, so that we need not wait for it
         runner.get_loop().set_default_executor(resolvers)
         yield runner

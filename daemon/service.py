@@ -129,6 +129,7 @@ class Service:
                 watches[name] = open_watch(target, configuration, self.clock)
                 watches[name].start(self._accept)
         self.world.instruments.keep({name for watch in watches.values() for name in watch.ledgers})
+        self.world.opened = True
 
     async def _drop(self, name: str) -> None:
         watch = self.world.watches.pop(name)

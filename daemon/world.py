@@ -30,6 +30,7 @@ class World:
     instruments: Instruments = field(default_factory=Instruments)
     exposition: Exposition = field(default_factory=Exposition)
     watches: dict[str, Watch] = field(default_factory=dict)
+    opened: bool = False  # every configured target has its watch; before that, none missing means nothing
 
     @property
     def own(self) -> Joined:

@@ -29,6 +29,7 @@ class Listener(uvicorn.Server):
             access_log=False,
             lifespan="off",
             server_header=False,
+            proxy_headers=False,  # nobody's word is taken for who asks
             date_header=False,  # its clock would wake the process ten times a second
             limit_concurrency=MOST_CONNECTIONS,
             timeout_graceful_shutdown=CLOSE_SECONDS,

@@ -71,10 +71,10 @@ class _Pages:
 
     async def readyz(self, _: Request) -> Response:
         """Whether each target was tried."""
-        untried = self.world.untried()
-        status = HTTPStatus.SERVICE_UNAVAILABLE if untried else HTTPStatus.OK
-        reasons = [f"{name}: not tried yet" for name in untried]
-        return JSONResponse({"ok": not untried, "reasons": reasons}, status_code=status)
+        reasons = [f"{name}: not tried yet" for name in self.world.untried()]
+        reasons += [] if self.world.opened else ["starting: the targets are not opened yet"]
+        status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
+        return JSONResponse({"ok": not reasons, "reasons": reasons}, status_code=status)
 
     async def metrics(self, request: Request) -> Response:
         """Everything, for Prometheus."""

@@ -75,6 +75,10 @@ def test_healthz_says_that_the_loop_turns(client: Asking) -> None:
 
 def test_readyz_is_503_until_each_target_was_tried_and_names_those_that_were_not(client: Asking, world: World) -> None:
     """Tried is enough: a target that is down does not keep the daemon from being ready."""
+    starting = client.get("/readyz")
+    assert starting.status_code == 503
+    assert "starting: the targets are not opened yet" in starting.json()["reasons"]
+    world.opened = True
     waiting = client.get("/readyz")
     assert (waiting.status_code, waiting.json()) == (503, {"ok": False, "reasons": ["main: not tried yet"]})
     measured(world, failure=a_failure())
