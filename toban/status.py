@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from toban.outcomes import Reason
+
 
 class Health(StrEnum):
     """How a thing is, from fine to worst."""
@@ -37,6 +39,11 @@ class PairStanding:
     hint: str = ""
     gaps: tuple[str, ...] = ()
 
+    @property
+    def wanting(self) -> bool:
+        """Whether something is missing that could be had; what this host does not offer at all is not wanting."""
+        return self.reason not in ("", Reason.UNSUPPORTED)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetStanding:
@@ -67,7 +74,7 @@ def judge_target(target: TargetStanding) -> Component:
         return Component(name=target.name, state=Health.UNKNOWN, reason="not tried yet")
     if not target.up:
         return Component(name=target.name, state=Health.CRITICAL, reason=target.reason)
-    failing = [pair for pair in target.pairs if pair.reason]
+    failing = [pair for pair in target.pairs if pair.wanting]
     if failing:
         said = "; ".join(f"{pair.collector}: {pair.detail or pair.reason}" for pair in failing)
         return Component(name=target.name, state=Health.WARNING, reason=said)

@@ -7,6 +7,7 @@ from daemon.answers.printing import STYLES, console, plain, print_json, table
 from daemon.documents import Document, status_document
 from toban.catalogue import say
 from toban.language import Language
+from toban.outcomes import Reason
 
 OWN = ("loop", "history")  # components that are no target: their reasons have no row in the table
 
@@ -58,7 +59,8 @@ def _state(target: Document) -> tuple[str, str]:
         return "waiting", "dim"
     if not target["up"]:
         return "down", "bold red"
-    return ("partial", "yellow") if any(c["reason"] for c in target["collectors"]) else ("up", "green")
+    wanting = any(c["reason"] not in ("", Reason.UNSUPPORTED) for c in target["collectors"])
+    return ("partial", "yellow") if wanting else ("up", "green")
 
 
 def _own(document: Document) -> list[str]:

@@ -10,9 +10,11 @@ from rich.panel import Panel
 from rich.table import Table
 
 from daemon.answers.printing import console, plain, table
+from daemon.watch import Ledger
 from daemon.world import World
 from toban.catalogue import say
 from toban.language import Language
+from toban.outcomes import Reason
 from toban.samples import Unit
 from toban.statements import RunningQuery, StatementText, StatementUse
 from toban.units import NOTHING, count_text, seconds_text, value_text
@@ -136,13 +138,21 @@ def seen(world: World, language: Language) -> tuple[Table, list[str]]:
     for watch in world.watches.values():
         for name, ledger in watch.ledgers.items():
             last = ledger.last
-            if ledger.last_success_at is None or last is None or last.failure is not None:
+            if not _shown(ledger):
                 missing.append(f"{watch.name}/{name}")
             reason = f"{last.failure.reason}: {last.failure.detail}" if last and last.failure else ""
             gaps = ", ".join(f"{gap.what} ({gap.reason})" for gap in last.gaps) if last else ""
             took = NOTHING if last is None else seconds_text(last.duration_seconds, language)
             made.add_row(watch.name, name, count_text(len(last.samples) if last else 0), took, plain(reason or gaps))
     return made, missing
+
+
+def _shown(ledger: Ledger) -> bool:
+    """Whether a collector has shown something; one that this host offers nothing to has nothing to show."""
+    failure = ledger.failure
+    if failure is not None:
+        return failure.reason is Reason.UNSUPPORTED
+    return ledger.last_success_at is not None
 
 
 def _grid(rows: list[tuple[str, str]]) -> Table:

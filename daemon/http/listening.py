@@ -79,7 +79,8 @@ def _is_tcp(listening: socket.socket) -> bool:
 
 
 def listen_tcp(host: str, port: int) -> socket.socket:
-    """A listening TCP socket, or one clear line why not."""
+    """A listening TCP socket, or one clear line why not. `localhost` needs no resolver: a machine may have none."""
+    host = "127.0.0.1" if host == "localhost" else host
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With the protocol named, asyncio sets TCP_NODELAY on what is accepted: else a page waits 40 ms for an ACK.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)

@@ -256,7 +256,10 @@ def test_statements_of_an_idle_span_are_none_and_that_is_fine(config: Path, tmp_
 
 @pytest.mark.parametrize(
     ("words", "what"),
-    [(("--by", "cost"), "--by: 'cost' is no order"), (("--since", "yesterday"), "--since: 'yesterday' is no duration")],
+    [
+        (("--by", "cost"), "--by: 'cost' is no order"),
+        (("--since", "yesterday"), "--since: 'yesterday' is neither a duration nor a time"),
+    ],
 )
 def test_statements_refuse_what_makes_no_sense(config: Path, words: tuple[str, ...], what: str) -> None:
     """In one line, with what would."""

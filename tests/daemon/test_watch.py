@@ -52,6 +52,14 @@ def test_a_missing_privilege_is_no_reason_to_call_a_target_down() -> None:
     assert (verdict.state, verdict.reason) == (Health.WARNING, "a: denied")
 
 
+def test_what_a_host_does_not_offer_is_no_warning() -> None:
+    """A container without /sys is fine as it is: the reason is told, and nobody is alarmed for ever."""
+    watch = a_watch(a_named("a"))
+    watch.note(a_collection(collector="a", failure=a_failure(Reason.UNSUPPORTED, detail="no /sys/block")))
+    assert judge_target(watch.standing()).state is Health.OK
+    assert watch.standing().pairs[0].reason == "unsupported"
+
+
 @pytest.mark.parametrize("reason", [Reason.STUCK, Reason.INTERNAL])
 def test_a_fault_of_our_own_says_nothing_of_the_target(reason: Reason) -> None:
     """Neither up nor down follows from it."""
