@@ -13,6 +13,7 @@ import pytest
 from collectors.sqlite import survey
 from collectors.sqlite.database import USER_VERSION, SqliteCollector, SqliteSettings
 from collectors.sqlite.file import Look, SqliteFile
+from collectors.sqlite.survey import query
 from tests import sqlite_files
 from tests.builders import ManualClock
 from tests.sqlite_files import a_database, application, can_write, contents, held
@@ -52,6 +53,8 @@ def as_nobody() -> Iterator[None]:
     if os.geteuid() != 0:
         yield
         return
+    for name in ("counts", "quick_check"):
+        query(name)  # nobody may not enter a checkout below /root, where the SQL would be read when it is first wanted
     os.seteuid(NOBODY)
     yield
     os.seteuid(0)
