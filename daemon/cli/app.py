@@ -107,7 +107,10 @@ def main() -> None:
         line = f"toban: {error.filename or 'input and output'}: {error.strerror or error}"
         status = _fail((line,), 3, debug=debug)
     except Exception as error:  # noqa: BLE001 - the last stop: one line for the operator, the traceback under --debug
-        line = f"toban: internal fault: {type(error).__name__}: {error} (run again with --debug, and report it)"
+        from toban.secrets import blot  # late: it would cost every `--help` its start
+
+        what = f"{type(error).__name__}: {blot(str(error))}"
+        line = f"toban: internal fault: {what} (run again with --debug, and report it)"
         status = _fail((line,), 1, debug=debug)
     sys.exit(status)
 

@@ -57,7 +57,7 @@ async def look(dsn: Dsn, role: str, clock: Clock) -> Facts:
     try:
         (row,) = await server.fetch(_SETUP, role)
         files = await server.fetch(_FILES) if row["sees_files"] else []
-    except Exception as error:
+    except Exception as error:  # the source has a reason for each, and one for a fault of our own
         raise _unavailable(server.explain(error)) from error
     finally:
         await server.close()
