@@ -1,11 +1,12 @@
 """What a collector and its source are: the frame that every file of this package fills."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Generic, TypeVar
 
 from toban.clock import Clock
-from toban.config import Duration, Model
+from toban.config import Duration, Model, Name
 from toban.outcomes import Failure
 from toban.samples import Findings, Metric
 
@@ -16,6 +17,8 @@ class Kind(StrEnum):
     HOST = "host"
     POSTGRESQL = "postgresql"
     SQLITE = "sqlite"
+    PGBOUNCER = "pgbouncer"
+    MARIADB = "mariadb"
 
 
 class CollectorSettings(Model):
@@ -24,6 +27,12 @@ class CollectorSettings(Model):
     enabled: bool = True
     every: Duration = 15.0
     timeout: Duration = 5.0
+
+
+class EntrySettings(CollectorSettings):
+    """What can be said of one entry of a collector that is a list under `collect:`, as `custom`, `logs`, `probes`."""
+
+    name: Name
 
 
 class Source(ABC):
@@ -48,6 +57,24 @@ class Source(ABC):
         """Say goodbye properly: the target is leaving the configuration or the daemon is stopping."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a source said to somebody's own SQL: at most as many rows as asked for."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[object, ...], ...]
+    more: bool = False
+    """There were further rows, which were not taken."""
+
+
+class SqlSource(Source):
+    """A source that answers SQL which a person wrote: in a transaction that can only read, bounded by the server."""
+
+    @abstractmethod
+    async def ask(self, sql: str, *, timeout_seconds: float, most_rows: int, database: str | None = None) -> Answer:
+        """The answer. What cannot be had is an exception that `explain` makes a reason of."""
+
+
 SourceT = TypeVar("SourceT", bound=Source)
 SettingsT = TypeVar("SettingsT", bound=CollectorSettings)
 
@@ -61,7 +88,10 @@ class Collector(ABC, Generic[SourceT, SettingsT]):
     """
 
     name: ClassVar[str]
-    kind: ClassVar[Kind]
+    kind: ClassVar[Kind | None]
+    """The kind of target; None where each entry names its target, whatever that is."""
+    listed: ClassVar[bool] = False
+    """Whether its key under `collect:` is a list: one instance an entry, whose settings are an `EntrySettings`."""
     lane: ClassVar[str] = "server"
     metrics: ClassVar[tuple[Metric, ...]]
     prefixes: ClassVar[tuple[str, ...]] = ()
@@ -72,6 +102,16 @@ class Collector(ABC, Generic[SourceT, SettingsT]):
         self.source = source
         self.settings = settings
         self.clock = clock
+
+    @classmethod
+    def serves(cls, kind: Kind) -> bool:
+        """Whether it can be at work at a target of this kind."""
+        return cls.kind is kind
+
+    @property
+    def title(self) -> str:
+        """What this instance is called among the collectors of its target."""
+        return f"{self.name}:{self.settings.name}" if isinstance(self.settings, EntrySettings) else self.name
 
     @abstractmethod
     async def collect(self) -> Findings:

@@ -41,7 +41,7 @@ class Pair:
     ) -> None:
         self.target = target
         self.collector = collector
-        self.name = f"{target}/{collector.name}"
+        self.name = f"{target}/{collector.title}"
         self.failures = 0
         self.abandoned_total = 0
         self._lane = lane
@@ -160,7 +160,7 @@ class Pair:
         found = outcome if isinstance(outcome, Findings) else Findings(samples=())
         return Collection(
             target=self.target,
-            collector=self.collector.name,
+            collector=self.collector.title,
             taken_at=started,
             duration_seconds=seconds,
             samples=found.samples,

@@ -60,7 +60,7 @@ class Watch:
             Pair(name, c, lane=lanes.setdefault(c.lane, asyncio.Lock()), spending=self.spending, clock=clock)
             for c in collectors
         ]
-        self.ledgers = {pair.collector.name: Ledger() for pair in self.pairs}
+        self.ledgers = {pair.collector.title: Ledger() for pair in self.pairs}
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self, accept: Callable[["Watch", Turned], None]) -> None:
@@ -113,8 +113,8 @@ class Watch:
 
     def _call_back(self, already: str) -> None:
         for pair in self.pairs:
-            failure = self.ledgers[pair.collector.name].failure
-            if failure is not None and failure.down and pair.collector.name != already:
+            failure = self.ledgers[pair.collector.title].failure
+            if failure is not None and failure.down and pair.collector.title != already:
                 pair.hurry()
 
     @property

@@ -1,9 +1,10 @@
 """The one place that joins the packages: from a configured target to a watch that turns."""
 
-from typing import assert_never
+from collections.abc import Iterator
+from typing import Any, assert_never
 
 from collectors import COLLECTORS
-from collectors.contract import Kind, Source
+from collectors.contract import Collector, CollectorSettings, Kind, Source
 from collectors.host.machine import HostMachine
 from collectors.postgresql.server import PostgresServer
 from collectors.sqlite.file import SqliteFile
@@ -29,8 +30,7 @@ def open_source(target: Target, clock: Clock) -> Source:
 def open_watch(target: Target, configuration: Configuration, clock: Clock) -> Watch:
     """A target with its source and every collector that is switched on for its kind."""
     source = open_source(target, clock)
-    chosen = [(c, configuration.settings_of(c.name)) for c in COLLECTORS if c.kind == target.kind]
-    collectors = [c(source, settings, clock) for c, settings in chosen if settings.enabled]
+    collectors = [c(source, settings, clock) for c, settings in _chosen(target, configuration) if settings.enabled]
     budget = target.budget if isinstance(target, PostgresqlTarget) else 0.0
     kind = Kind(target.kind)
     return Watch(target.name, kind, source, collectors, budget_seconds=budget, clock=clock, labels=target.labels)
@@ -38,5 +38,19 @@ def open_watch(target: Target, configuration: Configuration, clock: Clock) -> Wa
 
 def fingerprint(target: Target, configuration: Configuration) -> tuple[object, ...]:
     """All that shapes one watch: if it is equal after a reload, the watch is left as it is."""
-    settings = tuple(configuration.settings_of(c.name) for c in COLLECTORS if c.kind == target.kind)
-    return (target, settings)
+    return (target, tuple((c.name, settings) for c, settings in _chosen(target, configuration)))
+
+
+def _chosen(
+    target: Target, configuration: Configuration
+) -> Iterator[tuple[type[Collector[Any, Any]], CollectorSettings]]:
+    """What is measured at a target, each with its settings: a collector once, a listed one once for each entry."""
+    for collector in COLLECTORS:
+        if not collector.serves(Kind(target.kind)):
+            continue
+        if not collector.listed:
+            yield collector, configuration.settings_of(collector.name)
+            continue
+        for entry in configuration.entries_of(collector.name):
+            if getattr(entry, "target", None) in (None, target.name):
+                yield collector, entry

@@ -5,7 +5,15 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationInfo, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    ValidationInfo,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h|d|w)")
@@ -13,6 +21,7 @@ _DURATION_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0
 _DURATION_MAX_SECONDS = 100 * 366 * 86400.0
 _SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*(B|kB|KB|MB|GB|TB)")
 _SIZE_BYTES = {"B": 1, "kB": 1024, "KB": 1024, "MB": 1024**2, "GB": 1024**3, "TB": 1024**4}
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)\s*%")
 
 WRITTEN: Final = "written"
@@ -91,6 +100,13 @@ def parse_path(value: Any) -> Path:  # noqa: ANN401 - whatever YAML held
     return Path(value)
 
 
+def parse_name(value: Any) -> str:  # noqa: ANN401 - whatever YAML held
+    """What things are called by in metrics, commands and file names."""
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is no name; use letters, digits and _ . - only")
+    return value
+
+
 def _read_duration(value: Any, info: ValidationInfo) -> float:  # noqa: ANN401 - whatever YAML held
     in_code = isinstance(value, float) and info.context != WRITTEN
     return value if in_code else parse_duration(value)
@@ -133,6 +149,7 @@ AbsolutePath = Annotated[
     PlainSerializer(str, return_type=str),
     WithJsonSchema({"type": "string", "pattern": "^/", "examples": ["/srv/ledger/ledger.db"]}),
 ]
+Name = Annotated[str, AfterValidator(parse_name)]
 EMPTY_IS_DEFAULT = BeforeValidator(_no_keys)
 """For a section: its name with nothing (or only comments) beneath means its defaults."""
 NONE_LISTED = BeforeValidator(_no_items)

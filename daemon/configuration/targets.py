@@ -6,20 +6,13 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, field_validator
 
 from collectors.postgresql.server import Databases, ServerLimits
-from toban.config import EMPTY_IS_DEFAULT, AbsolutePath, Duration, Model, misfit
+from toban.config import EMPTY_IS_DEFAULT, AbsolutePath, Duration, Model, Name, misfit
 from toban.secrets import Dsn
 
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 HOST_NAME = "host"
 
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-_NAME = re.compile(r"[A-Za-z0-9_.-]+")
-
-
-def _is_name(value: str) -> str:
-    if not _NAME.fullmatch(value):
-        raise ValueError(f"{value!r} is no name; use letters, digits and _ . - only")
-    return value
 
 
 def _are_labels(labels: dict[str, str]) -> dict[str, str]:
@@ -33,7 +26,6 @@ def _are_labels(labels: dict[str, str]) -> dict[str, str]:
     return labels
 
 
-Name = Annotated[str, AfterValidator(_is_name)]
 Labels = Annotated[dict[str, str], EMPTY_IS_DEFAULT, AfterValidator(_are_labels)]
 
 

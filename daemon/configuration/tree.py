@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import Field, create_model, field_validator, model_validator
 
 from collectors import COLLECTORS
-from collectors.contract import CollectorSettings
+from collectors.contract import Collector, CollectorSettings, EntrySettings, Kind
 from daemon.configuration.targets import Target
 from toban.config import EMPTY_IS_DEFAULT, NONE_LISTED, AbsolutePath, Model, misfit
 from toban.secrets import Secret
@@ -103,7 +103,9 @@ if TYPE_CHECKING:
 
 else:
     _SECTIONS: dict[str, Any] = {
-        collector.name: (Annotated[collector.settings_model, EMPTY_IS_DEFAULT], collector.settings_model())
+        collector.name: (Annotated[tuple[collector.settings_model, ...], NONE_LISTED], ())
+        if collector.listed
+        else (Annotated[collector.settings_model, EMPTY_IS_DEFAULT], collector.settings_model())
         for collector in COLLECTORS
     }
     Collect = create_model("Collect", __base__=Model, __doc__="How each collector works.", **_SECTIONS)
@@ -167,6 +169,37 @@ class Configuration(Model):
         settings = getattr(self.collect, collector)
         assert isinstance(settings, CollectorSettings)  # noqa: S101 - `Collect` is made of nothing else
         return settings
+
+    def entries_of(self, collector: str) -> tuple[EntrySettings, ...]:
+        """The entries of a collector that is a list, by its name."""
+        entries: tuple[EntrySettings, ...] = getattr(self.collect, collector)
+        return entries
+
+    @model_validator(mode="after")
+    def _entries_are_told_apart(self) -> "Configuration":
+        for collector in COLLECTORS:
+            if collector.listed:
+                _check_entries(self, collector)
+        return self
+
+
+def _check_entries(configuration: Configuration, collector: type[Collector[Any, Any]]) -> None:
+    """Each entry has a name of its own; one that names a target names one that there is, of a kind that can do it."""
+    kinds = {target.name: Kind(target.kind) for target in configuration.targets}
+    seen: set[str] = set()
+    for place, entry in enumerate(configuration.entries_of(collector.name)):
+        at = ("collect", collector.name, place)
+        if entry.name in seen:
+            raise misfit(f"another entry is called {entry.name} too", *at, "name")
+        seen.add(entry.name)
+        target = getattr(entry, "target", None)
+        if target is None:
+            continue
+        if target not in kinds:
+            near = get_close_matches(target, kinds, n=1)
+            raise misfit("no such target" + (f"; did you mean {near[0]}?" if near else ""), *at, "target")
+        if not collector.serves(kinds[target]):
+            raise misfit(f"{target} is of kind {kinds[target]}, which takes no {collector.name}", *at, "target")
 
 
 def is_zone(name: str) -> bool:

@@ -77,12 +77,12 @@ class Exposition:
     ) -> list[Section]:
         """The whole page: the collections' values by collector, then Toban's own instruments.
 
-        A metric belongs to one collector, so its family stands together. `scope` keeps apart what is kept of pages that
-        show different targets.
+        A metric belongs to one collector (and to all entries of one that is a list), so its family stands together.
+        `scope` keeps apart what is kept of pages that show different targets.
         """
         together: dict[str, list[Collection]] = {}
         for collection in collections:
-            together.setdefault(collection.collector, []).append(collection)
+            together.setdefault(collection.collector.partition(":")[0], []).append(collection)
         kept = [self._section(found, form, (scope, name)) for name, found in sorted(together.items())]
         return [*kept, Section("".join(self._own(own, form)))]
 
