@@ -18,7 +18,7 @@ from bench import load, subjects
 from bench.goals import missed
 from bench.machine import facts
 from bench.plan import FULL, QUICK, Plan
-from bench.stage import Stage, stage
+from bench.stage import Size, Stage, stage
 from bench.steps import STEPS, Columns, Makers
 from bench.subjects import Subject, SubjectError
 from bench.table import table
@@ -33,7 +33,7 @@ def main() -> int:
     plan = QUICK if options.quick else FULL
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="toban-bench-")))
-        there = stack.enter_context(stage())
+        there = stack.enter_context(stage(Size()))
         known = facts(there.bin_dir, subjects.EXPORTER)
         load.prepare(there)
         columns, failures = _measured(there, _makers(there, folder, options.only), plan, options.steps)

@@ -14,6 +14,12 @@ CONNECTIONS = 2
 FIRST_SAMPLE_SECONDS = 2.0
 HELP_TIMES = 10.0
 THROUGHPUT_SHARE = 0.99
+LARGE_SERVER_SECONDS = 0.6  # a minute: one hundredth of a core
+LARGE_RESIDENT_BYTES = 120e6
+LARGE_LAG_SECONDS = 0.02
+MANY_RESIDENT_BYTES = 250e6
+MANY_CPU_SHARE = 0.5
+MANY_TURNS_SHARE = 0.99
 
 
 class Form(StrEnum):
@@ -127,6 +133,7 @@ ROWS = (
         form=Form.COUNT,
         goal=at_most("connections", CONNECTIONS, "≤ 2"),
     ),
+    Row(key="lag", label="loop lag (p99 of the most in 15 s)", form=Form.SECONDS),
     Row(key="series", label="series", form=Form.COUNT, goal=at_least_theirs("series", "≥ the exporter's")),
     Row(
         key="first_sample",
@@ -153,6 +160,51 @@ ROWS = (
         form=Form.BYTES,
         goal=at_most("history", HISTORY_BYTES, "≤ 150 MB"),
     ),
+    Row(
+        key="large_server_per_minute",
+        label="10,000 tables, 5,000 statements: server time per minute",
+        form=Form.SECONDS,
+        goal=at_most("large_server_per_minute", LARGE_SERVER_SECONDS, "≤ 1 % of a core"),
+    ),
+    Row(
+        key="large_connections",
+        label="… connections held (most seen)",
+        form=Form.COUNT,
+        goal=at_most("large_connections", CONNECTIONS, "≤ 2"),
+    ),
+    Row(
+        key="large_resident",
+        label="… resident memory (most seen)",
+        form=Form.BYTES,
+        goal=at_most("large_resident", LARGE_RESIDENT_BYTES, "≤ 120 MB"),
+    ),
+    Row(
+        key="large_lag",
+        label="… loop lag (p99 of the most in 15 s)",
+        form=Form.SECONDS,
+        goal=at_most("large_lag", LARGE_LAG_SECONDS, "≤ 20 ms"),
+    ),
+    Row(key="large_cpu_per_minute", label="… CPU per minute", form=Form.SECONDS),
+    Row(key="large_series", label="… series", form=Form.COUNT),
+    Row(
+        key="many_turns",
+        label="100 targets: turns taken of those due",
+        form=Form.SHARE,
+        goal=at_least("many_turns", MANY_TURNS_SHARE, "≥ 99 %"),
+    ),
+    Row(
+        key="many_resident",
+        label="… resident memory (most seen)",
+        form=Form.BYTES,
+        goal=at_most("many_resident", MANY_RESIDENT_BYTES, "≤ 250 MB"),
+    ),
+    Row(
+        key="many_cpu",
+        label="… share of one core",
+        form=Form.SHARE,
+        goal=at_most("many_cpu", MANY_CPU_SHARE, "≤ 50 %"),
+    ),
+    Row(key="many_lag", label="… loop lag (p99 of the most in 15 s)", form=Form.SECONDS),
 )
 
 

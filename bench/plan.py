@@ -21,6 +21,9 @@ class Plan:
     further_databases: int = 100
     throughput_pairs: int = 10
     throughput_seconds: int = 15
+    large_seconds: float = 600.0
+    many_targets: int = 100
+    many_seconds: float = 180.0
 
 
 FULL = Plan()
@@ -35,4 +38,6 @@ QUICK = Plan(
     settle_seconds=20,
     throughput_pairs=2,
     throughput_seconds=5,
+    large_seconds=60,
+    many_seconds=60,
 )

@@ -28,10 +28,14 @@ class Answer:
         lines = (self.text or "").splitlines()
         return sum(1 for line in lines if line and not line.startswith("#"))
 
+    def values(self, series: str) -> list[float]:
+        """The values of a metric's series, or of one series where its labels are given as they stand."""
+        wanted = (line for line in (self.text or "").splitlines() if line.startswith((series + " ", series + "{")))
+        return [float(line.removeprefix(series).rpartition("}")[2].split()[0]) for line in wanted]
+
     def says(self, metric: str, value: float) -> bool:
         """Whether some series of the metric has the value."""
-        wanted = (line for line in (self.text or "").splitlines() if line.startswith((metric + " ", metric + "{")))
-        return any(float(line.rpartition("}")[2].removeprefix(metric).split()[0]) == value for line in wanted)
+        return value in self.values(metric)
 
 
 class Scraper:

@@ -1,4 +1,4 @@
-"""The server both watch: PostgreSQL 15 with contrib, twenty databases of fifty tables, a role for each watcher."""
+"""The server that is watched: PostgreSQL 15 with contrib, its databases and tables, a role for each watcher."""
 
 import asyncio
 from collections.abc import Iterator
@@ -10,8 +10,6 @@ from tests.clusters import Cluster
 from tests.installations import installations
 
 MAJOR = 15
-DATABASES = 20
-TABLES = 50
 ROWS = 100
 ROLES = ("exporter", "toban")
 SETTINGS = {
@@ -19,9 +17,19 @@ SETTINGS = {
     "max_connections": "250",  # the exporter keeps one a database
     "shared_preload_libraries": "pg_stat_statements",
     "pg_stat_statements.track": "all",
+    "pg_stat_statements.max": "20000",
     "pg_stat_statements.track_planning": "on",
     "track_io_timing": "on",
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """How much there is to watch; `used` of each database's tables are asked once, by a statement of their own."""
+
+    databases: int = 20
+    tables: int = 50
+    used: int = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,15 +49,15 @@ class Stage:
 
 
 @contextmanager
-def stage() -> Iterator[Stage]:
+def stage(size: Size, **settings: int) -> Iterator[Stage]:
     """The server, made, filled and running; gone afterwards."""
     installation = installations().get(MAJOR)
     if installation is None or not installation.has_contrib:
         raise SystemExit(f"the bench needs PostgreSQL {MAJOR} with contrib: apt-get install postgresql-{MAJOR}")
-    cluster = Cluster(installation, settings=SETTINGS)
+    cluster = Cluster(installation, settings=SETTINGS | {name: str(value) for name, value in settings.items()})
     try:
         cluster.start()
-        asyncio.run(_fill(cluster))
+        asyncio.run(_fill(cluster, size))
         yield Stage(cluster=cluster)
     finally:
         cluster.remove()
@@ -60,16 +68,16 @@ def add_databases(there: Stage, count: int) -> None:
     asyncio.run(_create(there.cluster, [f"further{n:03}" for n in range(1, count + 1)], template="template1"))
 
 
-async def _fill(cluster: Cluster) -> None:
+async def _fill(cluster: Cluster, size: Size) -> None:
     await cluster.execute("create extension pg_stat_statements")
     for role in ROLES:
         await cluster.execute(f"create role {role} login; grant pg_monitor to {role}")
-    first, *others = (f"bench{n:02}" for n in range(1, DATABASES + 1))
+    first, *others = names = [f"bench{n:02}" for n in range(1, size.databases + 1)]
     await _create(cluster, [first], template="template1")
-    await cluster.execute("".join(_table(n) for n in range(1, TABLES + 1)), first)
+    await cluster.execute("".join(_table(n) for n in range(1, size.tables + 1)), first)
     await _create(cluster, others, template=first)
-    for database in (first, *others):
-        await cluster.execute("".join(_use(n) for n in range(1, TABLES + 1)), database)
+    for database in names:
+        await cluster.execute("".join(_use(n) for n in range(1, size.used + 1)), database)
 
 
 async def _create(cluster: Cluster, names: list[str], *, template: str) -> None:

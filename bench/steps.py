@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from bench import growth, impact, latency, load, starting, window
+from bench import growth, impact, large, latency, load, many, starting, window
 from bench.plan import Plan
 from bench.projection import full_size_bytes
 from bench.stage import Stage
@@ -57,7 +57,28 @@ def grown(there: Stage, makers: Makers, plan: Plan, columns: Columns) -> None:
         columns[name]["further_database"] = size_bytes
 
 
-STEPS: dict[str, Step] = {"window": together, "starting": starts, "impact": beside, "growth": grown}
+def on_a_large_server(_: Stage, makers: Makers, plan: Plan, columns: Columns) -> None:
+    """What a server of ten thousand tables costs. It makes a server of its own."""
+    if "toban" in makers:
+        _say(f"a large server, over {plan.large_seconds:.0f} s")
+        columns["toban"] |= large.large_server(plan)
+
+
+def with_many_targets(_: Stage, makers: Makers, plan: Plan, columns: Columns) -> None:
+    """What a hundred targets cost. It makes a server of its own."""
+    if "toban" in makers:
+        _say(f"{plan.many_targets} targets, over {plan.many_seconds:.0f} s")
+        columns["toban"] |= many.many_targets(plan)
+
+
+STEPS: dict[str, Step] = {
+    "window": together,
+    "starting": starts,
+    "impact": beside,
+    "growth": grown,
+    "large": on_a_large_server,
+    "many": with_many_targets,
+}
 
 
 def _say(step: str) -> None:

@@ -9,13 +9,14 @@ from typing import Any
 
 from bench.plan import Plan
 from bench.processes import cpu_seconds, memory
-from bench.quantiles import per_minute
+from bench.quantiles import per_minute, percentile
 from bench.scraping import Scraper
 from bench.server_time import Spent, held, spent
 from bench.stage import Stage
 from bench.subjects import Running, SubjectError
 
 SAMPLE_EVERY_SECONDS = 1.0
+LAG = "toban_loop_lag_seconds"  # the most within the last fifteen seconds, so that no scrape misses one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,7 @@ class Seen:
 
     connections: dict[str, int] = field(default_factory=dict)
     resident_bytes: dict[str, int] = field(default_factory=dict)
+    lags: dict[str, list[float]] = field(default_factory=dict)
 
 
 def over_minutes(stage: Stage, watchers: Sequence[Running], plan: Plan) -> dict[str, dict[str, float]]:
@@ -42,14 +44,15 @@ def over_minutes(stage: Stage, watchers: Sequence[Running], plan: Plan) -> dict[
 
 async def _over_minutes(stage: Stage, watchers: Sequence[Running], plan: Plan) -> dict[str, dict[str, float]]:
     connection = await stage.cluster.connect()
+    seen = Seen(lags={watcher.subject.name: [] for watcher in watchers})
     scrapers = [
-        asyncio.create_task(_scrape(watcher, plan.scrape_every_seconds, place / len(watchers)))
+        asyncio.create_task(_scrape(watcher, plan.scrape_every_seconds, place / len(watchers), seen))
         for place, watcher in enumerate(watchers)
     ]
     try:
         await asyncio.sleep(plan.warm_up_seconds)
         before = await _read(connection, watchers)
-        seen = await _sample(connection, watchers, plan.window_seconds)
+        await _sample(connection, watchers, plan.window_seconds, seen)
         after = await _read(connection, watchers)
     finally:
         for scraper in scrapers:
@@ -60,7 +63,7 @@ async def _over_minutes(stage: Stage, watchers: Sequence[Running], plan: Plan) -
     return {watcher.subject.name: _figures(watcher, before, after, seen) for watcher in watchers}
 
 
-async def _scrape(watcher: Running, every_seconds: float, phase: float) -> None:
+async def _scrape(watcher: Running, every_seconds: float, phase: float, seen: Seen) -> None:
     """Scrape as Prometheus does, forever; the watchers' scrapes fall between one another."""
     scraper = Scraper(watcher.port)
     await asyncio.sleep(every_seconds * phase)
@@ -69,6 +72,7 @@ async def _scrape(watcher: Running, every_seconds: float, phase: float) -> None:
         answer = await asyncio.to_thread(scraper.ask)
         if answer.text is None:
             raise SubjectError(f"{watcher.subject.name} left a scrape unanswered")
+        seen.lags[watcher.subject.name] += answer.values(LAG)
         due += every_seconds
         await asyncio.sleep(max(0.0, due - time.monotonic()))
 
@@ -81,8 +85,7 @@ async def _read(connection: Any, watchers: Sequence[Running]) -> Reading:  # noq
     )
 
 
-async def _sample(connection: Any, watchers: Sequence[Running], seconds: float) -> Seen:  # noqa: ANN401 - asyncpg ships no types
-    seen = Seen()
+async def _sample(connection: Any, watchers: Sequence[Running], seconds: float, seen: Seen) -> None:  # noqa: ANN401 - asyncpg ships no types
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         now = await held(connection, [w.subject.role for w in watchers])
@@ -91,14 +94,15 @@ async def _sample(connection: Any, watchers: Sequence[Running], seconds: float) 
             seen.connections[role] = max(seen.connections.get(role, 0), now.get(role, 0))
             seen.resident_bytes[role] = max(seen.resident_bytes.get(role, 0), memory(watcher.pid).resident_bytes)
         await asyncio.sleep(SAMPLE_EVERY_SECONDS)
-    return seen
 
 
 def _figures(watcher: Running, before: Reading, after: Reading, seen: Seen) -> dict[str, float]:
     name, role = watcher.subject.name, watcher.subject.role
     seconds = after.at - before.at
     used = after.spent.get(role, Spent()).since(before.spent.get(role, Spent()))
+    lags = seen.lags[name]
     return {
+        **({"lag": percentile(lags, 0.99)} if lags else {}),
         "cpu_per_minute": per_minute(after.cpu_seconds[name] - before.cpu_seconds[name], seconds),
         "server_per_minute": per_minute(used.executing_seconds, seconds),
         "planned_per_minute": per_minute(used.with_planning_seconds, seconds),

@@ -1,9 +1,10 @@
 """What a collector and its source are: the frame that every file of this package fills."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from toban.clock import Clock
 from toban.config import Duration, Model, Name
@@ -41,6 +42,9 @@ class Source(ABC):
     spent_seconds: float = 0.0
     """Time the target itself has spent on our behalf since the start; the budget is judged by it."""
 
+    asked_seconds: float = 0.0
+    """How much of that went into SQL that a person wrote (`SqlSource.ask`). It stretches no collector's cadence."""
+
     answered_at: float = 0.0
     """The monotonic moment of the last answer. A late turn tells by it whether the target is deaf or merely slow."""
 
@@ -67,12 +71,28 @@ class Answer:
     """There were further rows, which were not taken."""
 
 
+class AskedError(Exception):
+    """Why somebody's own SQL has no answer, although the target may be in the best of health."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.detail)
+        self.failure = failure
+
+
 class SqlSource(Source):
     """A source that answers SQL which a person wrote: in a transaction that can only read, bounded by the server."""
 
     @abstractmethod
     async def ask(self, sql: str, *, timeout_seconds: float, most_rows: int, database: str | None = None) -> Answer:
-        """The answer. What cannot be had is an exception that `explain` makes a reason of."""
+        """The answer. An `AskedError` when the SQL has none; any other exception says that the target is in trouble."""
+
+
+class Recall(Protocol):
+    """What was remembered: the body of the last `Memory` of this name at the collector's target, None for nothing."""
+
+    async def __call__(self, name: str) -> str | None:
+        """Ask for it."""
+        ...
 
 
 SourceT = TypeVar("SourceT", bound=Source)
@@ -88,15 +108,22 @@ class Collector(ABC, Generic[SourceT, SettingsT]):
     """
 
     name: ClassVar[str]
+    purpose: ClassVar[str] = ""
+    """What its metrics are good for, in a sentence or two: the manual and `--describe` quote it."""
     kind: ClassVar[Kind | None]
     """The kind of target; None where each entry names its target, whatever that is."""
     listed: ClassVar[bool] = False
     """Whether its key under `collect:` is a list: one instance an entry, whose settings are an `EntrySettings`."""
-    lane: ClassVar[str] = "server"
+    lane: str = "server"
     metrics: ClassVar[tuple[Metric, ...]]
     prefixes: ClassVar[tuple[str, ...]] = ()
     """Beginnings of the names of metrics that only the target knows, as its settings; they stand in no tuple."""
     settings_model: ClassVar[type[CollectorSettings]]
+    asks: ClassVar[bool] = True
+    """Whether it asks the target. A turn of one that does not tells nothing of whether the target is up."""
+
+    recall: Recall | None = None
+    """Given by the daemon, where there is a history: how to find again what an earlier process remembered."""
 
     def __init__(self, source: SourceT, settings: SettingsT, clock: Clock) -> None:
         self.source = source
@@ -107,6 +134,11 @@ class Collector(ABC, Generic[SourceT, SettingsT]):
     def serves(cls, kind: Kind) -> bool:
         """Whether it can be at work at a target of this kind."""
         return cls.kind is kind
+
+    @classmethod
+    def clashes(cls, entries: Sequence[Any]) -> Iterator[tuple[int, str]]:  # noqa: ARG003 - most lists have none
+        """Entries of a list that cannot stand beside the others: the place of each, and why. Names are told apart."""
+        return iter(())
 
     @property
     def title(self) -> str:

@@ -4,6 +4,7 @@ from datetime import datetime, tzinfo
 
 from toban.config import parse_duration
 from toban.errors import UsageError
+from toban.events import EventKind
 
 ORDERS = ("total", "mean", "calls")
 
@@ -24,6 +25,15 @@ def moment_asked(text: str, now: float, zone: tzinfo) -> float:
     if begin >= now:
         raise UsageError("--since", f"{text} is not in the past")
     return begin
+
+
+def kind_asked(text: str | None) -> EventKind | None:
+    """One kind of event, or any."""
+    if text is None:
+        return None
+    if text not in set(EventKind):
+        raise UsageError("--kind", f"{text!r} is no kind of event", f"there are: {', '.join(EventKind)}")
+    return EventKind(text)
 
 
 def order_asked(text: str) -> str:

@@ -56,6 +56,7 @@ def _pair(pair: PairStanding, zone: tzinfo) -> Document:
         "detail": pair.detail,
         "hint": pair.hint,
         "gaps": list(pair.gaps),
+        "not_offered": list(pair.not_offered),
         "last_success_at": stamp(pair.last_success_at, zone),
     }
 

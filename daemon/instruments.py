@@ -9,10 +9,8 @@ from prometheus_client.core import Metric as Family
 from prometheus_client.registry import Collector as RegistryCollector
 
 from collectors.contract import Kind
-from daemon.http.exposition import Exposition
 from daemon.turns import Turned
 from daemon.watch import Watch
-from history.recording import History
 from toban import __version__
 from toban.samples import Collection as Turn
 
@@ -82,18 +80,16 @@ class Standings(RegistryCollector):
         yield from self._gauges()
 
 
-def history_families(history: History, exposition: Exposition) -> Iterable[Family]:
+def history_families(*, dropped: int, trouble: bool, duplicates: int) -> Iterable[Family]:
     """How the memory fares, and what the page had to leave out."""
-    yield CounterMetricFamily(
-        "toban_history_dropped", "Values that the history could not take in.", value=history.dropped
-    )
+    yield CounterMetricFamily("toban_history_dropped", "Values that the history could not take in.", value=dropped)
     yield GaugeMetricFamily(
-        "toban_history_trouble", "Whether the history is off or only in memory.", value=float(bool(history.trouble))
+        "toban_history_trouble", "Whether the history is off or only in memory.", value=float(trouble)
     )
     yield CounterMetricFamily(
         "toban_samples_duplicate",
         "Values left off the page because their series was there already.",
-        value=exposition.duplicates_total,
+        value=duplicates,
     )
 
 
@@ -112,6 +108,7 @@ class Joined(RegistryCollector):
 def _targets(watches: Sequence[Watch]) -> Iterable[Family]:
     up = GaugeMetricFamily("toban_target_up", "Whether the target answers.", labels=("target", "kind"))
     postgres_up = UnknownMetricFamily("pg_up", "Whether the PostgreSQL server answers.", labels=("target",))
+    mariadb_up = UnknownMetricFamily("mysql_up", "Whether the MariaDB server answers.", labels=("target",))
     spent = CounterMetricFamily(
         "toban_target_spent_seconds", "Time the target spent answering Toban.", labels=("target",)
     )
@@ -130,12 +127,14 @@ def _targets(watches: Sequence[Watch]) -> Iterable[Family]:
             up.add_metric((watch.name, watch.kind), float(watch.up))
             if watch.kind is Kind.POSTGRESQL:
                 postgres_up.add_metric((watch.name,), float(watch.up))
+            if watch.kind is Kind.MARIADB:
+                mariadb_up.add_metric((watch.name,), float(watch.up))
         spent.add_metric((watch.name,), watch.source.spent_seconds)
         if watch.spending.budget_seconds > 0:
             used.add_metric((watch.name,), watch.spending.last_minute(now) / watch.spending.budget_seconds)
         stretch.add_metric((watch.name,), watch.spending.stretch(now))
         abandoned.add_metric((watch.name,), watch.abandoned_total)
-    yield from (up, postgres_up, spent, used, stretch, abandoned)
+    yield from (up, postgres_up, mariadb_up, spent, used, stretch, abandoned)
 
 
 def _information(watches: Sequence[Watch]) -> Family:

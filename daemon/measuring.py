@@ -5,7 +5,7 @@ import asyncio
 from prometheus_client import CollectorRegistry
 
 from daemon.configuration.tree import Configuration
-from daemon.wiring import open_watch
+from daemon.wiring import courses_of, open_watch
 from daemon.world import World
 from toban.clock import SystemClock
 
@@ -25,8 +25,9 @@ async def measure(configuration: Configuration, *, interval_seconds: float) -> W
     world.instruments.registry = (
         CollectorRegistry()
     )  # this process is not the daemon: what it takes is nobody's concern
+    courses = courses_of(configuration)
     for target in configuration.targets:
-        world.watches[target.name] = open_watch(target, configuration, clock)
+        world.watches[target.name] = open_watch(target, configuration, clock, courses=courses)
     try:
         await _round(world, slowest_seconds=float("inf"))
         await asyncio.sleep(interval_seconds)

@@ -10,6 +10,7 @@ LONGEST_PAUSE_SECONDS = 600.0
 LONGEST_STRETCH = 20.0
 MINUTE_SECONDS = 60.0
 FIRST_TURN_WITHIN_SECONDS = 0.3
+FIRST_TURNS_SECONDS_A_TARGET = 0.2  # a hundred targets that all began at once would be slow by our own doing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +26,10 @@ def phase(pair: str, every_seconds: float) -> float:
     return zlib.crc32(pair.encode()) % 10_000 / 10_000 * every_seconds
 
 
-def first_turn(pair: str, now: float) -> Due:
-    """The first turn comes almost at once: someone waits for the first value."""
-    return Due(at=now + phase(pair, FIRST_TURN_WITHIN_SECONDS), reason="start")
+def first_turn(pair: str, now: float, targets: int = 1) -> Due:
+    """The first turn comes almost at once: someone waits for the first value. Many that begin together spread a bit."""
+    within = max(FIRST_TURN_WITHIN_SECONDS, FIRST_TURNS_SECONDS_A_TARGET * targets)
+    return Due(at=now + phase(pair, within), reason="start")
 
 
 def next_turn(*, now: float, every_seconds: float, offset: float, stretch: float = 1.0) -> Due:

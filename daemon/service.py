@@ -14,7 +14,7 @@ from daemon.systemd import Notifier
 from daemon.teller import Teller
 from daemon.turns import Turned
 from daemon.watch import Watch
-from daemon.wiring import fingerprint, open_watch
+from daemon.wiring import courses_of, fingerprint, open_watch
 from daemon.world import World
 from history.recording import History
 from toban.clock import Clock
@@ -54,6 +54,7 @@ class Service:
             components=self._components,
         )
         self.front = Front(self.world, self._token, log)
+        self._courses = courses_of(configuration)
         self._teller = Teller(log)
         self._pulse = Pulse(self.world, notifier, Language(configuration.language))
         self._prints: dict[str, tuple[object, ...]] = {}
@@ -124,10 +125,12 @@ class Service:
         leaving = [name for name in watches if prints.get(name) != self._prints.get(name)]
         await asyncio.gather(*(self._drop(name) for name in leaving))
         self._prints = prints
-        for name, target in wanted.items():
-            if name not in watches:
-                watches[name] = open_watch(target, configuration, self.clock)
-                watches[name].start(self._accept)
+        coming = [name for name in wanted if name not in watches]
+        for name in coming:
+            watches[name] = open_watch(
+                wanted[name], configuration, self.clock, history=self.history, courses=self._courses
+            )
+            watches[name].start(self._accept, beginning=len(coming))
         self.world.instruments.keep({name for watch in watches.values() for name in watch.ledgers})
         self.world.opened = True
 
@@ -144,6 +147,7 @@ class Service:
             return  # the last word of a watch that a reload has replaced
         self.world.instruments.note(turned)
         self.world.current.accept(turned.collection, turned.fresh_until)
+        self._courses.offer(turned.collection)
         self.history.offer(turned.collection)
         self._teller.turned(watch, turned)
         if not self.first_round.is_set() and not self.world.untried():
@@ -163,7 +167,11 @@ class Service:
         return self.configuration.http.metrics_token
 
     def _families(self) -> Iterable[Family]:
-        return history_families(self.history, self.world.exposition)
+        return history_families(
+            dropped=self.history.dropped,
+            trouble=self.history.trouble is not None,
+            duplicates=self.world.exposition.duplicates_total,
+        )
 
     def _components(self) -> Iterable[Component]:
         late = self._pulse.overdue()

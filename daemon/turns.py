@@ -60,9 +60,9 @@ class Pair:
         """Do not wait for the beat: the target has just come back."""
         self._hurry.set()
 
-    async def run(self, deliver: Callable[[Turned], None]) -> None:
-        """Turn for ever."""
-        due = first_turn(self.name, self._clock.monotonic())
+    async def run(self, deliver: Callable[[Turned], None], *, beginning: int = 1) -> None:
+        """Turn for ever; so many targets begin together."""
+        due = first_turn(self.name, self._clock.monotonic(), beginning)
         while True:
             await self._rest(due)
             turned = await self.turn()
@@ -74,7 +74,8 @@ class Pair:
         started = self._clock.now()
         collection = await self._in_lane(started)
         now = self._clock.monotonic()
-        self._spending.note(now, self.collector.source.spent_seconds)
+        source = self.collector.source
+        self._spending.note(now, source.spent_seconds - source.asked_seconds)
         stretch = self._spending.stretch(now)
         due = self._due(now, stretch, collection.failure)
         fresh_seconds = FRESH_FOR_BEATS * self.every_seconds * stretch + self.collector.settings.timeout

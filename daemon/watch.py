@@ -9,9 +9,9 @@ from collectors.contract import Collector, Kind, Source
 from daemon.pacing import Spending
 from daemon.turns import Pair, Turned
 from toban.clock import Clock
-from toban.outcomes import Failure, Reason
+from toban.outcomes import Failure, Gap, Reason
 from toban.samples import Collection
-from toban.status import PairStanding, TargetStanding
+from toban.status import NOT_OFFERED, PairStanding, TargetStanding
 
 CLOSE_SECONDS = 3.0
 TELLS_NOTHING = frozenset({Reason.STUCK, Reason.INTERNAL})  # of whether the target is up
@@ -60,17 +60,20 @@ class Watch:
             Pair(name, c, lane=lanes.setdefault(c.lane, asyncio.Lock()), spending=self.spending, clock=clock)
             for c in collectors
         ]
+        self._asking = {pair.collector.title for pair in self.pairs if pair.collector.asks}
         self.ledgers = {pair.collector.title: Ledger() for pair in self.pairs}
         self._tasks: list[asyncio.Task[None]] = []
 
-    def start(self, accept: Callable[["Watch", Turned], None]) -> None:
-        """Set every pair turning."""
+    def start(self, accept: Callable[["Watch", Turned], None], *, beginning: int = 1) -> None:
+        """Set every pair turning; so many targets begin together."""
 
         def deliver(turned: Turned) -> None:
             self.note(turned.collection)
             accept(self, turned)
 
-        self._tasks = [asyncio.create_task(pair.run(deliver), name=f"pair {pair.name}") for pair in self.pairs]
+        self._tasks = [
+            asyncio.create_task(pair.run(deliver, beginning=beginning), name=f"pair {pair.name}") for pair in self.pairs
+        ]
 
     async def stop(self) -> None:
         """End the turns and part from the target, bounded."""
@@ -97,19 +100,23 @@ class Watch:
         """Learn from one turn whether the target is up; the pairs that found it down are called when it is back."""
         ledger = self.ledgers[collection.collector]
         failure = collection.failure
-        self.tried_at = self.clock.monotonic()
         ledger.last = collection
         if failure is None:
             ledger.last_success_at = collection.taken_at
         else:
             ledger.errors_total += 1
+        if collection.collector in self._asking:
+            self._learn(collection.collector, failure)
+
+    def _learn(self, collector: str, failure: Failure | None) -> None:
+        self.tried_at = self.clock.monotonic()
         if failure is not None and failure.down:
             self.up, self.failure = False, failure
         elif failure is None or failure.reason not in TELLS_NOTHING:
             came_back = self.up is False
             self.up, self.failure = True, None
             if came_back:
-                self._call_back(collection.collector)
+                self._call_back(collector)
 
     def _call_back(self, already: str) -> None:
         for pair in self.pairs:
@@ -135,14 +142,14 @@ class Watch:
     def standing(self) -> TargetStanding:
         """What `toban status` says of this target."""
         pairs = tuple(_standing(name, ledger) for name, ledger in self.ledgers.items())
-        good = [pair.last_success_at for pair in pairs if pair.last_success_at is not None]
+        asked = [pair.last_success_at for pair in pairs if pair.collector in self._asking]
         return TargetStanding(
             name=self.name,
             kind=self.kind,
             up=self.up,
             reason=f"{self.failure.reason}: {self.failure.detail}" if self.failure else "",
             hint=self.failure.hint if self.failure else "",
-            last_success_at=max(good, default=None),
+            last_success_at=max((at for at in asked if at is not None), default=None),
             pairs=pairs,
         )
 
@@ -156,5 +163,12 @@ def _standing(collector: str, ledger: Ledger) -> PairStanding:
         reason=str(failure.reason) if failure else "",
         detail=failure.detail if failure else "",
         hint=failure.hint if failure else "",
-        gaps=tuple(f"{gap.what}: {gap.reason} ({gap.count})" for gap in gaps),
+        gaps=tuple(map(_gap, gaps)),
+        not_offered=tuple(_gap(gap) for gap in gaps if gap.reason in NOT_OFFERED),
     )
+
+
+def _gap(gap: Gap) -> str:
+    """What was left out, in one line: why, how many, and what would mend it."""
+    said = f"{gap.what}: {gap.reason} ({gap.count})" + (f", {gap.detail}" if gap.detail else "")
+    return said + (f" ({gap.hint})" if gap.hint else "")

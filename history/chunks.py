@@ -3,9 +3,9 @@
 import sqlite3
 from array import array
 from collections import defaultdict
-from collections.abc import Container
+from collections.abc import Set as AbstractSet
 
-from history.entries import unpack_entry
+from history.entries import ids_of, unpack_entry
 from history.packing import pack_readings, pack_slots, unpack_readings, unpack_slots
 from history.rates import LONGEST_GAP_SECONDS, Reading
 from history.readings import overlay, settle
@@ -29,13 +29,15 @@ class Arrived:
 
 
 def journal(
-    connection: sqlite3.Connection, begin_ms: int, end_ms: int, wanted: Container[int] | None = None
+    connection: sqlite3.Connection, begin_ms: int, end_ms: int, wanted: AbstractSet[int] | None = None
 ) -> tuple[dict[int, Arrived], int]:
     """What arrived for a stretch of time by series, and the last journal id among it."""
     found: defaultdict[int, Arrived] = defaultdict(Arrived)
     last_id = 0
     for row_id, at_ms, body in connection.execute(query("journal_between"), (begin_ms, end_ms)):
         last_id = row_id
+        if wanted is not None and wanted.isdisjoint(ids_of(body)):
+            continue
         for series_id, value in unpack_entry(body):
             if wanted is None or series_id in wanted:
                 arrived = found[series_id]

@@ -5,11 +5,14 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from toban.events import Event
+from toban.memories import Memory
 from toban.samples import Collection, Metric, Sample
 from toban.statements import StatementText, StatementUse
 
 _POINT_BYTES = 12  # a series id of 4 bytes and a number of 8
 _ROW_WEIGHT = 10  # a statement's row takes about ten times the memory of a reading
+_LETTERS_A_READING = 16
 
 Key = tuple[Metric, tuple[str, ...]]
 
@@ -31,13 +34,17 @@ class Entry:
     values: tuple[float, ...]
     uses: tuple[StatementUse, ...] = ()
     texts: tuple[StatementText, ...] = ()
+    events: tuple[Event, ...] = ()
+    memories: tuple[Memory, ...] = ()
     broken: bool = False
     """The clock was set since this collector's last entry: no rate is to be taken across."""
 
     @property
     def weight(self) -> int:
         """How much memory it holds, in readings."""
-        return len(self.values) + _ROW_WEIGHT * (len(self.uses) + len(self.texts))
+        rows = len(self.uses) + len(self.texts) + len(self.events)
+        bodies = sum(len(memory.body) for memory in self.memories)
+        return len(self.values) + _ROW_WEIGHT * rows + bodies // _LETTERS_A_READING
 
 
 class Shapes:
@@ -60,11 +67,8 @@ class Shapes:
         for taken_at, samples in _by_moment(collection.samples).items():
             values = tuple([sample.value for sample in samples])
             yield Entry(shape=self._shape(pair, samples), at_ms=round(taken_at * 1000), values=values, broken=broken)
-        uses = tuple(row for row in collection.rows if isinstance(row, StatementUse))
-        texts = tuple(row for row in collection.rows if isinstance(row, StatementText))
-        if uses or texts:
-            empty, at_ms = Shape(collection.target, ()), round(collection.taken_at * 1000)
-            yield Entry(shape=empty, at_ms=at_ms, values=(), uses=uses, texts=texts)
+        if collection.rows:
+            yield from _rows(collection)
 
     def _shape(self, pair: tuple[str, str], samples: list[Sample]) -> Shape:
         keys = tuple([(sample.metric, sample.labels) for sample in samples])
@@ -72,6 +76,21 @@ class Shapes:
         if shape is None or shape.keys != keys:
             shape = self._last[pair] = Shape(pair[0], keys)
         return shape
+
+
+def _rows(collection: Collection) -> Iterator[Entry]:
+    """What is kept of the rows, all in one entry: events and what goes with them are committed together."""
+    entry = Entry(
+        shape=Shape(collection.target, ()),
+        at_ms=round(collection.taken_at * 1000),
+        values=(),
+        uses=tuple(row for row in collection.rows if isinstance(row, StatementUse)),
+        texts=tuple(row for row in collection.rows if isinstance(row, StatementText)),
+        events=tuple(row for row in collection.rows if isinstance(row, Event)),
+        memories=tuple(row for row in collection.rows if isinstance(row, Memory)),
+    )
+    if entry.uses or entry.texts or entry.events or entry.memories:
+        yield entry
 
 
 def _by_moment(samples: Iterable[Sample]) -> dict[float, list[Sample]]:
@@ -86,6 +105,11 @@ def pack_entry(series_ids: Iterable[int], values: Iterable[float]) -> bytes:
     """Readings of one moment as the journal has them: all ids, then all values."""
     ids, numbers = tuple(series_ids), tuple(values)
     return struct.pack(f"<{len(ids)}I", *ids) + struct.pack(f"<{len(numbers)}d", *numbers)
+
+
+def ids_of(body: bytes) -> tuple[int, ...]:
+    """The series ids alone."""
+    return struct.unpack_from(f"<{len(body) // _POINT_BYTES}I", body)
 
 
 def unpack_entry(body: bytes) -> Iterator[tuple[int, float]]:

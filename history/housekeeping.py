@@ -16,6 +16,7 @@ from history.sql import query
 GRACE_SECONDS = 60  # a collection that began before the full hour may arrive after it
 SERIES_PER_STEP = 8
 CHUNKS_PER_STEP = 200
+EVENTS_PER_STEP = 500
 PAGES_PER_STEP = 64
 FREE_PAGES = 1000  # kept for the next hour: giving pages back and taking them again is work for nothing
 _SWEPT = "swept_at"
@@ -36,6 +37,7 @@ def chores(
     yield from _expire(connection, COARSE, expired)
     yield from _sum_statements(connection, horizon(present_at, retention.raw_seconds, RAW.chunk_seconds))
     yield from _expire_statements(connection, horizon(present_at, retention.fine_seconds, RAW.chunk_seconds))
+    yield from _expire_events(connection, present_at - retention.event_seconds, retention.most_events)
     yield from _sweep(connection, forgotten, present_at, expired)
     yield from _vacuum(connection)
 
@@ -105,10 +107,20 @@ def _expire_statements(connection: sqlite3.Connection, before: int) -> Iterator[
         yield
 
 
+def _expire_events(connection: sqlite3.Connection, before: float, most: int) -> Iterator[None]:
+    given = {"before": round(before * 1000), "most": most, "step": EVENTS_PER_STEP}
+    while True:
+        with transaction(connection):
+            gone = connection.execute(query("event_expire"), given).rowcount
+        if gone == 0:
+            return
+        yield
+
+
 def _sweep(
     connection: sqlite3.Connection, forgotten: Callable[[], None], present_at: float, expired: int
 ) -> Iterator[None]:
-    """Once a day: series and statements of which nothing is left."""
+    """Once a day: series and statements of which nothing is left, and what collectors said of targets long gone."""
     row = connection.execute(query("fact_get"), (_SWEPT,)).fetchone()
     if row and present_at - row[0] < DAY:
         return
@@ -116,6 +128,7 @@ def _sweep(
         connection.execute(query("series_forget"), (expired * 1000,))
         connection.execute(query("statement_forget"))
         connection.execute(query("statement_text_forget"))
+        connection.execute(query("memory_forget"), {"before": expired * 1000})
         connection.execute(query("fact_put"), (_SWEPT, present_at))
     forgotten()
     yield

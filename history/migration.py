@@ -45,6 +45,11 @@ def check_ours(connection: sqlite3.Connection) -> None:
         raise ForeignStateError
 
 
+def version_of(connection: sqlite3.Connection) -> int:
+    """The last step that this file has seen."""
+    return _pragma(connection, "user_version")
+
+
 def check_version(version: int) -> None:
     """Refuse what a later Toban wrote."""
     if version > len(migrations()):

@@ -2,28 +2,31 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from history.chunks import Arrived, journal
 from history.failures import explain
-from history.migration import check_ours
+from history.migration import check_ours, version_of
 from history.packing import PackingError
 from history.past import Point, condense, past
 from history.sql import query
 from history.statefile import FAILURES
 from toban.errors import NotFoundError, UnavailableError
+from toban.events import Event, EventKind
 from toban.outcomes import Failure, Reason
 from toban.samples import Type, Unit
 from toban.statements import StatementUse
 
 BUSY_SECONDS = 2.0
 WIDTH = 240  # points, where nobody asks for more or less
+VERSION_WITH_EVENTS = 2
+_KINDS = frozenset(EventKind)  # a later Toban may have written others
 
 
 class SeriesName(NamedTuple):
@@ -64,6 +67,14 @@ class StatementHistory:
     text: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastEvent:
+    """One thing that happened, and at which target."""
+
+    target: str
+    event: Event
+
+
 class Reader:
     """A state file opened for reading alone. Make it with `open_reader`."""
 
@@ -93,9 +104,17 @@ class Reader:
         """The first `most` series that match, each in at most `width` points."""
         names = self.names(pattern, target)[:most]
         with _explained(self._path), _snapshot(self._connection):
-            wanted = {name.id for name in names}
-            arrived, _ = journal(self._connection, int(since * 1000) - 3_600_000, int(until * 1000), wanted)
-            return tuple(self._one(name, arrived, since, until, width) for name in names)
+            return self._told(names, since, until, width)
+
+    def several(self, metrics: Iterable[str], *, since: float, until: float, width: int) -> tuple[SeriesHistory, ...]:
+        """All series of several metrics, out of one pass over what is not packed yet."""
+        with _explained(self._path), _snapshot(self._connection):
+            rows = (
+                row
+                for metric in sorted(metrics)
+                for row in self._connection.execute(query("series_matching"), {"metric": metric, "target": None})
+            )
+            return self._told(tuple(map(SeriesName._make, rows)), since, until, width)
 
     def statements(
         self, target: str | None = None, *, since: float, until: float, by: str = "total", top: int = 10
@@ -104,6 +123,22 @@ class Reader:
         given = {"target": target, "since": since, "until": until, "by": by, "top": top}
         with _explained(self._path):
             return tuple(_statement(*row) for row in self._connection.execute(query("statement_top"), given))
+
+    def events(
+        self, target: str | None = None, *, since: float, until: float, kind: EventKind | None = None, most: int = 100
+    ) -> tuple[PastEvent, ...]:
+        """What happened in a span, the latest first."""
+        given = {"target": target, "since": since * 1000, "until": until * 1000, "kind": kind, "most": most}
+        with _explained(self._path):
+            if version_of(self._connection) < VERSION_WITH_EVENTS:
+                return ()  # of an earlier Toban; the daemon brings it up to date when it starts
+            rows = self._connection.execute(query("event_list"), given)
+            return tuple(_event(*row) for row in rows if row[1] in _KINDS)
+
+    def _told(self, names: tuple[SeriesName, ...], since: float, until: float, width: int) -> tuple[SeriesHistory, ...]:
+        wanted = {name.id for name in names}
+        arrived, _ = journal(self._connection, int(since * 1000) - 3_600_000, int(until * 1000), wanted)
+        return tuple(self._one(name, arrived, since, until, width) for name in names)
 
     def _one(
         self, name: SeriesName, arrived: dict[int, Arrived], since: float, until: float, width: int
@@ -177,6 +212,12 @@ def _explained(path: Path) -> Iterator[None]:
         failure: Failure = explain(error, path)
         hint = "the daemon sets it aside and begins a new one" if failure.reason is Reason.CORRUPT else failure.hint
         raise UnavailableError("history", failure.detail, hint) from error
+
+
+def _event(target: str, kind: str, subject: str, before: str, after: str, *rest: Any) -> PastEvent:  # noqa: ANN401 - as SQLite gives them
+    detail, at_ms = rest
+    event = Event(kind=EventKind(kind), subject=subject, before=before, after=after, detail=detail, at=at_ms / 1000)
+    return PastEvent(target=target, event=event)
 
 
 def _statement(target: str, queryid: str, datname: str, usename: str, *costs: float | str) -> StatementHistory:

@@ -75,6 +75,10 @@ class History:
         if self._waiting:
             self._offered.set()
 
+    async def recall(self, target: str, name: str) -> str | None:
+        """The body of the last `Memory` of this name that was offered for a target; None where there is none."""
+        return await asyncio.shield(asyncio.ensure_future(self._recall(target, name)))
+
     async def run(self) -> None:
         """Write and keep house until cancelled."""
         async with asyncio.TaskGroup() as tasks:
@@ -138,6 +142,20 @@ class History:
                 self.dropped += sum(len(entry.values) for entry in batch)
                 raise  # a fault of our own, and the same batch would meet it again
             return True
+
+    async def _recall(self, target: str, name: str) -> str | None:
+        async with self._file.turn:  # whatever was being written is in the file by now, or waits again
+            for entry in reversed(self._waiting):
+                if entry.shape.target == target:
+                    for memory in entry.memories:
+                        if memory.name == name:
+                            return memory.body
+            store = await self._file.opened()
+            try:
+                return None if store is None else await self._file.call(store.recall, target, name)
+            except FAILURES as error:
+                await self._file.give_up(error)
+                return None
 
     def _put_back(self, batch: deque[Entry], weight: int) -> None:
         batch.extend(self._waiting)

@@ -14,11 +14,16 @@ PACE = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """The ages at which readings, 5-minute slots and hourly slots move on; those of statements follow them."""
+    """The ages at which readings, 5-minute slots and hourly slots move on; those of statements follow them.
+
+    Events go by their age, and by their number where something happens over and over.
+    """
 
     raw_seconds: float = 2.0 * DAY
     fine_seconds: float = 35.0 * DAY
     coarse_seconds: float = 400.0 * DAY
+    event_seconds: float = 400.0 * DAY
+    most_events: int = 50_000
 
 
 class Resolution(NamedTuple):

@@ -18,9 +18,11 @@ from history.rates import BREAK
 from history.retention import Retention
 from history.sql import query
 from toban.clock import moment
+from toban.events import Event
 from toban.statements import StatementUse
 
 BUSY_SECONDS = 2.0
+MOST_LETTERS = 2000  # of each text of an event
 WAL_LIMIT_BYTES = 8 * 1024**2
 _HEADER_BYTES = 64
 _VERSION_AT = slice(60, 64)  # where SQLite's header has user_version
@@ -73,6 +75,11 @@ class Store:
         """Remember a number."""
         self.connection.execute(query("fact_put"), (name, value))
 
+    def recall(self, target: str, name: str) -> str | None:
+        """What a collector has said to be remembered."""
+        row = self.connection.execute(query("memory_get"), (target, name)).fetchone()
+        return None if row is None else str(row[0])
+
     def close(self) -> None:
         """Part from the file; what is committed goes into it."""
         self.connection.close()
@@ -86,6 +93,7 @@ class Store:
                 self._append(entry.at_ms - 1, known, (BREAK,) * len(known))
             self._append(entry.at_ms, known, values)
         self._write_statements(entry)
+        self._write_events(entry)
         return len(ids) - len(readings)
 
     def _append(self, at_ms: int, ids: Iterable[int], values: Iterable[float]) -> None:
@@ -100,6 +108,25 @@ class Store:
             self.connection.executemany(
                 query("statement_text_add"), [(target, text.queryid, text.text) for text in entry.texts]
             )
+
+    def _write_events(self, entry: Entry) -> None:
+        target = entry.shape.target
+        if entry.events:
+            rows = [_written(round(event.at * 1000), target, event) for event in entry.events]
+            self.connection.executemany(query("event_add"), rows)
+        if entry.memories:
+            words = [(target, memory.name, entry.at_ms, _writable(memory.body)) for memory in entry.memories]
+            self.connection.executemany(query("memory_put"), words)
+
+
+def _written(at: float, target: str, event: Event) -> tuple[float | str, ...]:
+    texts = (str(event.kind), event.subject, event.before, event.after, event.detail)
+    return (at, target, *(_writable(text[:MOST_LETTERS]) for text in texts))
+
+
+def _writable(text: str) -> str:
+    """A file's name may have bytes that are no text."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def set_aside(path: Path, now: float) -> Path:

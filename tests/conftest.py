@@ -9,6 +9,8 @@ import pytest
 
 from tests.builders import ManualClock
 from tests.clusters import Cluster, absence, installations
+from tests.mariadbs import mariadb, new_mariadb
+from tests.pgbouncers import new_pgbouncer
 from tests.skips import (
     pytest_collectreport,
     pytest_configure,
@@ -18,6 +20,9 @@ from tests.skips import (
 )
 
 __all__ = [
+    "mariadb",
+    "new_mariadb",
+    "new_pgbouncer",
     "pytest_collectreport",
     "pytest_configure",
     "pytest_runtest_logreport",

@@ -57,7 +57,7 @@ NOT_RUN = {
 STATUS = {"toban -c broken.yaml config check": 2}
 # In backticks, and yet no metric.
 OTHER_NAMES = re.compile(
-    r"pg_(monitor|catalog|stat_statements|hba|test_timing|dump|stat_statements\.\w+|read_all_stats|prepared_xacts)"
+    r"pg_(monitor|catalog|stat_statements|hba|test_timing|dump|stat_statements\.\w+|read_all_stats|prepared_xacts|stat_io)"
 )
 METRIC = re.compile(r"`((?:pg|toban)_[a-z0-9_]+)(?:\{[^`]*\})?`")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -295,7 +295,7 @@ def lent(text: str, folder: Path) -> dict[str, str]:
     for name in re.findall(r"!file ([\w.]+)", text):
         (folder / name).write_text("postgresql://toban@127.0.0.1/postgres")
     variables = dict.fromkeys(re.findall(r"\$\{(\w+)\}", text), "borrowed")
-    return {"HOME": str(folder), "CREDENTIALS_DIRECTORY": str(folder), **variables}
+    return {"HOME": "/home/user", "CREDENTIALS_DIRECTORY": str(folder), **variables}
 
 
 @pytest.mark.parametrize("name", BY_NAME)
@@ -343,8 +343,11 @@ def rows(document: str, heading: str) -> list[list[str]]:
 
 def test_collectors_are_described_as_they_are() -> None:
     """The manual's table has every collector with its kind, cadence and deadline, and `collect.NAME` names one."""
-    settings = [(collector, collector.settings_model()) for collector in COLLECTORS]
-    expected = [[c.name, str(c.kind), format_duration(s.every), format_duration(s.timeout)] for c, s in settings]
+    fields = [(collector, collector.settings_model.model_fields) for collector in COLLECTORS]
+    expected = [
+        [c.name, str(c.kind or "any"), *(format_duration(f[key].default) for key in ("every", "timeout"))]
+        for c, f in fields
+    ]
     assert sorted(row[:4] for row in rows("docs/configure.md", "collector")) == sorted(expected)
     named = [name for document in DOCUMENTS for name in re.findall(r"`collect\.([a-z_]+)`", document.read_text())]
     assert set(named) <= {collector.name for collector in COLLECTORS}

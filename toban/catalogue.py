@@ -3,15 +3,26 @@
 No sentence has a plural: `targets: 1` reads as well as `targets: 3`. Numbers arrive as text out of `toban.units`.
 """
 
+from toban.catalogue_advice import ADVICE
+from toban.catalogue_bloat import BLOAT
 from toban.catalogue_daemon import DAEMON
+from toban.catalogue_describe import DESCRIBE
+from toban.catalogue_events import EVENTS
 from toban.catalogue_health import HEALTH
+from toban.catalogue_indexes import INDEXES
+from toban.catalogue_locks import LOCKS
+from toban.catalogue_pool import POOL
+from toban.catalogue_security import SECURITY
+from toban.catalogue_settings import SETTINGS
 from toban.catalogue_tables import TABLES
 from toban.language import Language, choose_language
 from toban.outcomes import Reason
 
 __all__ = ["CATALOGUE", "Language", "choose_language", "say", "say_reason"]
 
-CATALOGUE: dict[str, tuple[str, str]] = HEALTH | DAEMON | TABLES
+CATALOGUE: dict[str, tuple[str, str]] = (
+    HEALTH | DAEMON | TABLES | DESCRIBE | ADVICE | EVENTS | SETTINGS | INDEXES | BLOAT | LOCKS | POOL | SECURITY
+)
 _PLACE = {Language.EN: 0, Language.JA: 1}
 
 

@@ -36,6 +36,10 @@ DAEMON: dict[str, tuple[str, str]] = {
     "demo.starting": ("starting a throw-away PostgreSQL {version}", "使い捨ての PostgreSQL {version} を起動しています"),
     "demo.loading": ("making tables and a little load", "テーブルを作成し、軽い負荷をかけています"),
     "demo.watching": ("watching; metrics: {url}", "監視中(メトリクス: {url})"),
+    "demo.ask": (
+        "ask it in another terminal: {program} -c {config} status (or locks, metrics, statements, advise indexes)",
+        "別の端末から確認: {program} -c {config} status(ほかに locks, metrics, statements, advise indexes)",
+    ),
     "demo.stop_hint": ("Ctrl-C ends it and removes everything", "Ctrl-C で終了し、すべて削除します"),
     "demo.cleaning": ("removing everything", "すべて削除しています"),
     "demo.cleaned": ("everything is removed", "すべて削除しました"),

@@ -34,6 +34,8 @@ HEALTH: dict[str, tuple[str, str]] = {
     # Kinds of target.
     "kind.postgresql": ("PostgreSQL", "PostgreSQL"),
     "kind.sqlite": ("SQLite", "SQLite"),
+    "kind.pgbouncer": ("PgBouncer", "PgBouncer"),
+    "kind.mariadb": ("MariaDB", "MariaDB"),
     "kind.host": ("host", "ホスト"),
     # Status: the lines around the table.
     "status.title": ("Toban on {node}", "Toban({node})"),
@@ -47,6 +49,10 @@ HEALTH: dict[str, tuple[str, str]] = {
     "status.alerts": (
         "active alerts: {critical} critical, {warning} warning, {info} info",
         "発生中のアラート: 重大 {critical}、警告 {warning}、情報 {info}",
+    ),
+    "status.not_offered": (
+        "not offered by this host or version, or still to be learned: {count} (--all shows them)",
+        "この環境では提供されない、または履歴待ちの項目: {count}(--all で表示)",
     ),
     "status.no_alerts": ("no active alerts", "発生中のアラートはありません"),
     "status.reason": ("{reason}: {detail}", "{reason}: {detail}"),
@@ -67,6 +73,9 @@ HEALTH: dict[str, tuple[str, str]] = {
     "reason.starting": ("starting up or shutting down", "起動中または停止処理中"),
     "reason.corrupt": ("corrupt", "破損"),
     "reason.unsupported": ("not available on this host", "このホストでは取得不可"),
+    "reason.unexpected": ("not the expected answer", "期待した応答ではない"),
+    "reason.query": ("the configured SQL does not work", "設定された SQL が正しくない"),
+    "reason.history_short": ("too little was seen yet to tell", "判断に足る履歴がまだない"),
     "reason.stuck": ("an earlier turn is stuck", "前回の収集が終了していない"),
     "reason.internal": ("internal fault of Toban", "Toban の内部エラー"),
 }

@@ -21,6 +21,9 @@ class Reason(StrEnum):
     STARTING = "starting"  # starting up, shutting down or in recovery
     CORRUPT = "corrupt"  # not readable as what it should be
     UNSUPPORTED = "unsupported"  # this host or platform cannot say
+    UNEXPECTED = "unexpected"  # it answers, but not as it should
+    QUERY = "query"  # somebody's own SQL does not work as it is written
+    HISTORY_SHORT = "history_short"  # too little was seen yet to tell
     STUCK = "stuck"  # an earlier turn could not be cancelled
     INTERNAL = "internal"  # a fault of Toban's own
 

@@ -15,6 +15,10 @@ _PLACE = re.compile(r"(?:\[[0-9a-f:.]+\]|[^\[\]:]*)(?::(?P<port>[0-9]{1,5}))?", 
 _PORT_MAX = 65535
 
 
+_LAST_PORT = re.compile(r":\d*$")
+_LOOPBACK = ("", "localhost", "::1", "[::1]")
+
+
 class Secret:
     """A string that shows itself only to the code that asks by name."""
 
@@ -127,6 +131,14 @@ class Dsn(Secret):
         found |= {written, unquote(written)}
         found |= {quote(secret, safe="") for secret in found}
         return tuple(sorted((s for s in found if s), key=len, reverse=True))
+
+    @property
+    def local(self) -> bool:
+        """Whether it leads to this machine: over a Unix socket or loopback. A forwarded port looks the same."""
+        named = [v for k, v in self.parameters if k in ("host", "hostaddr", "socket") and v]
+        places = [unquote(place) for place in self.parts.netloc.rpartition("@")[2].split(",")]
+        hosts = named or [_LAST_PORT.sub("", place) for place in places]
+        return all(host in _LOOPBACK or host.startswith(("/", "127.")) for host in hosts)
 
     def replace_database(self, database: str) -> "Dsn":
         """The same server and login, another database."""

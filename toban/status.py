@@ -28,6 +28,9 @@ class Component:
     reason: str = ""
 
 
+NOT_OFFERED = frozenset({Reason.UNSUPPORTED, Reason.VERSION, Reason.HISTORY_SHORT})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairStanding:
     """Where one collector at one target stands."""
@@ -38,11 +41,13 @@ class PairStanding:
     detail: str = ""
     hint: str = ""
     gaps: tuple[str, ...] = ()
+    not_offered: tuple[str, ...] = ()
+    """Those of the gaps that nobody need mend: this host or version has it not, or it only wants time."""
 
     @property
     def wanting(self) -> bool:
-        """Whether something is missing that could be had; what this host does not offer at all is not wanting."""
-        return self.reason not in ("", Reason.UNSUPPORTED)
+        """Whether something is missing that could be had."""
+        return self.reason != "" and Reason(self.reason) not in NOT_OFFERED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

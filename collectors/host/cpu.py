@@ -53,6 +53,10 @@ class CpuCollector(Collector[HostMachine, CollectorSettings]):
     """Processor time, load and pressure."""
 
     name = "cpu"
+    purpose = (
+        "Whether the machine has work for more processors than it has, and whether it waits for disks or for "
+        "its host instead."
+    )
     kind = Kind.HOST
     lane = "kernel"
     metrics: ClassVar = (

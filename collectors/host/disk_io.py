@@ -84,6 +84,7 @@ class DiskIoCollector(Collector[HostMachine, DiskIoSettings]):
     """Every whole device (mapped and RAID devices too, partitions not) that was ever used."""
 
     name = "disk_io"
+    purpose = "Whether a disk is the bottleneck: how busy it is, and how long an operation takes."
     kind = Kind.HOST
     lane = "kernel"
     metrics: ClassVar = (

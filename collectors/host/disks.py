@@ -36,18 +36,22 @@ DISK_USED_RATIO = Metric(
 DISK_TOTAL = Metric(
     name="toban_host_disk_total_bytes", help="Size of the file system.", unit=Unit.BYTES, labels=("mount",)
 )
-DISK_USED = Metric(name="toban_host_disk_used_bytes", help="Space in use.", unit=Unit.BYTES, labels=("mount",))
+DISK_USED = Metric(
+    name="toban_host_disk_used_bytes", help="Space in use.", unit=Unit.BYTES, labels=("mount",), kept=True
+)
 DISK_FREE = Metric(
     name="toban_host_disk_free_bytes",
     help="Space an ordinary user may still take.",
     unit=Unit.BYTES,
     labels=("mount",),
+    kept=True,
 )
 INODES_USED_RATIO = Metric(
     name="toban_host_inodes_used_ratio",
     help="Share of the inodes in use; absent where they are made as needed.",
     unit=Unit.RATIO,
     labels=("mount",),
+    kept=True,
 )
 DISK_READ_ONLY = Metric(
     name="toban_host_disk_read_only",
@@ -88,6 +92,7 @@ class DisksCollector(Collector[HostMachine, DisksSettings]):
     """Space and inodes of every file system that somebody can fill."""
 
     name = "disks"
+    purpose = "Whether a disk is filling up, ran out of inodes, went read only after an error, or hangs."
     kind = Kind.HOST
     lane = "mounts"
     metrics: ClassVar = (

@@ -1,10 +1,12 @@
 """The one way to the host: the kernel's files under /proc and /sys, and what may block, in threads of its own."""
 
+import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 from collectors.blocking import Blocking, StuckError
+from collectors.checkpoints import Checkpoints
 from collectors.contract import Kind, Source
 from toban.outcomes import Failure, Gap, Reason
 
@@ -31,11 +33,14 @@ class HostMachine(Source):
         proc: Path = Path("/proc"),
         sys: Path = Path("/sys"),
         statvfs: Callable[[bytes], os.statvfs_result] = os.statvfs,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
+        self.checkpoints = checkpoints or Checkpoints()
         self.proc = proc
         self.sys = sys
         self.statvfs = statvfs
         self.blocking = Blocking(limit=THREADS_AT_ONCE)
+        self.errands: set[asyncio.Task[None]] = set()  # what outlasts a turn, and ends with the source
 
     def read(self, name: str) -> str:
         """A file of /proc. Bytes that are no UTF-8 survive as surrogates."""
@@ -58,4 +63,8 @@ class HostMachine(Source):
         """Nothing is held open; a thread that hangs in the kernel cannot be cut, only left behind."""
 
     async def close(self) -> None:
-        """Nothing to say goodbye to."""
+        """Nothing to say goodbye to; what is still under way for a later turn is called back."""
+        for errand in self.errands:
+            errand.cancel()
+        if self.errands:
+            await asyncio.wait(self.errands)

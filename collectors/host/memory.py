@@ -49,6 +49,10 @@ class MemoryCollector(Collector[HostMachine, CollectorSettings]):
     """Memory, swap and the out-of-memory killer."""
 
     name = "memory"
+    purpose = (
+        "Whether memory runs short before the kernel kills the server: what is left, what is swapped, and how "
+        "long tasks waited for it."
+    )
     kind = Kind.HOST
     lane = "kernel"
     metrics: ClassVar = (

@@ -45,6 +45,7 @@ class NetworkCollector(Collector[HostMachine, NetworkSettings]):
     """Every interface that is not purely virtual."""
 
     name = "network"
+    purpose = "Whether a link is full or loses packets; what replication and backups move."
     kind = Kind.HOST
     lane = "kernel"
     metrics: ClassVar = (*RECEIVED, *SENT)

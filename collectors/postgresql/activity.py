@@ -97,6 +97,10 @@ class Activity(Collector[PostgresServer, ActivitySettings]):
     """What the server's sessions are at."""
 
     name = "activity"
+    purpose = (
+        "Whether connections run out, who holds a transaction open for hours, and what keeps dead rows from "
+        "being removed."
+    )
     kind = Kind.POSTGRESQL
     metrics = (COUNT, MAX_TX_DURATION, OTHER_SETS, USED_RATIO, CONNECTIONS, *(metric for metric, _ in _TOTALS))
     settings_model = ActivitySettings

@@ -76,6 +76,19 @@ WRAPAROUND = Metric(
     labels=("datname",),
     kept=True,
 )
+MULTIXACT_WRAPAROUND = Metric(
+    name="toban_pg_multixact_wraparound_ratio",
+    help="Share of the 2^31 multixact ids used since the oldest unfrozen row",
+    unit=Unit.RATIO,
+    labels=("datname",),
+    kept=True,
+)
+FREEZE_AGE = Metric(
+    name="toban_pg_freeze_age_ratio",
+    help="Age of the oldest unfrozen row as a share of what makes autovacuum freeze; above 1 it has fallen behind",
+    unit=Unit.RATIO,
+    labels=("datname",),
+)
 _OWN = (
     (CHECKSUM_FAILURES, "checksum_failures", ()),
     (SESSIONS, "sessions", ()),
@@ -84,6 +97,7 @@ _OWN = (
     (SESSIONS_LOST, "sessions_killed", ("killed",)),
     (ACTIVE, "active_seconds", ()),
 )
+_AGES = {WRAPAROUND: "wraparound", MULTIXACT_WRAPAROUND: "multixact_wraparound", FREEZE_AGE: "freeze_age"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +113,12 @@ class DatabaseActivity(Collector[PostgresServer, CollectorSettings]):
     """The counters of every database."""
 
     name = "databases"
+    purpose = (
+        "What each database does for its users, whether the cache serves it, and what goes wrong: rollbacks, "
+        "deadlocks, spilled sorts, damaged pages."
+    )
     kind = Kind.POSTGRESQL
-    metrics = (*COMPATIBLE.values(), CHECKSUM_FAILURES, SESSIONS, SESSIONS_LOST, ACTIVE, CACHE_HIT, WRAPAROUND)
+    metrics = (*COMPATIBLE.values(), CHECKSUM_FAILURES, SESSIONS, SESSIONS_LOST, ACTIVE, CACHE_HIT, *_AGES)
     settings_model = CollectorSettings
     query = Query("databases")
 
@@ -114,7 +132,8 @@ class DatabaseActivity(Collector[PostgresServer, CollectorSettings]):
         batch = Batch(self.clock.now())
         now: dict[int, Blocks] = {}
         for row in rows:
-            batch.add(WRAPAROUND, row["wraparound"], row["datname"])
+            for metric, column in _AGES.items():
+                batch.add(metric, row[column], row["datname"])
             if row["template"] or (row["datid"] and not self.source.databases.chosen(row["datname"])):
                 continue
             _add_counters(batch, row)

@@ -1,10 +1,19 @@
-"""Which server this is and since when it runs: the cheapest sign of life, and where a restart shows."""
+"""Which server this is and since when it runs: the cheapest sign of life, and where a restart or a promotion shows.
+
+What was seen is remembered, so that what happened while the daemon was down is told as well, once, when it is back.
+"""
+
+import asyncio
 
 from collectors.contract import Collector, CollectorSettings, Kind
 from collectors.postgresql.server import PostgresServer
 from collectors.postgresql.sql import Query
+from collectors.postgresql.turnings import Sighting, happened, recalled
+from toban.clock import Clock
+from toban.memories import Memory
 from toban.samples import Batch, Findings, Metric, Unit
 
+RECALL_SECONDS = 2.0
 STATIC = Metric(
     name="pg_static",
     help="Which PostgreSQL this is; always 1",
@@ -21,21 +30,54 @@ STARTED = Metric(
 
 
 class Identity(Collector[PostgresServer, CollectorSettings]):
-    """The server's version and start."""
+    """The server's version, start and side; a change of them is an event."""
 
     name = "identity"
+    purpose = "Which version answers, and whether it was restarted or promoted since you last looked."
     kind = Kind.POSTGRESQL
     metrics = (STATIC, STARTED)
     settings_model = CollectorSettings
     query = Query("identity")
 
+    def __init__(self, source: PostgresServer, settings: CollectorSettings, clock: Clock) -> None:
+        super().__init__(source, settings, clock)
+        self._seen: Sighting | None = None
+        self._recalled = False  # whether what an earlier process saw was asked for
+
     async def collect(self) -> Findings:
         """Ask once."""
         (row,) = await self.source.fetch(self.query)
+        await self._recollect()
+        # Nothing is awaited from here on: a turn that is cancelled has told and remembered nothing.
         batch = Batch(self.clock.now())
         batch.add(STATIC, 1, row["version"], short_version(row["version_num"]))
         batch.add(STARTED, row["started_at"])
-        return Findings(samples=batch.samples)
+        sighting = Sighting(
+            release=row["release"],
+            version_num=row["version_num"],
+            started_at=row["started_at"],
+            standby=row["standby"],
+        )
+        return Findings(samples=batch.samples, rows=self._told(sighting) if self._recalled else ())
+
+    def _told(self, sighting: Sighting) -> tuple[object, ...]:
+        """What has happened, and what is to be remembered from now on."""
+        before, self._seen = self._seen, sighting
+        if sighting == before:
+            return ()
+        events = () if before is None else happened(before, sighting, self.clock.now())
+        return (*events, Memory(name=self.title, body=sighting.body))
+
+    async def _recollect(self) -> None:
+        """Ask once what was seen before. While the state file does not answer, nothing is compared."""
+        if self._recalled:
+            return
+        try:
+            async with asyncio.timeout(RECALL_SECONDS):
+                body = None if self.recall is None else await self.recall(self.title)
+        except TimeoutError:
+            return
+        self._seen, self._recalled = recalled(body), True
 
 
 def short_version(version_num: int) -> str:

@@ -1,25 +1,21 @@
 """The largest tables of every database: use, vacuum, size; one database after the other, and no lock is waited for."""
 
-import asyncio
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote
 
-import asyncpg
 from pydantic import Field
 
-from collectors.contract import Collector, CollectorSettings, Kind
-from collectors.postgresql.server import DownError, PostgresServer, Visit
+from collectors.postgresql.course import Course, Growth, Reading, part
+from collectors.postgresql.server import PostgresServer, Visit
 from collectors.postgresql.sql import Query
+from collectors.postgresql.tour import Stay, Touring, TourSettings, locked_gap, skipped_metric
 from toban.clock import Clock
 from toban.config import Duration
-from toban.outcomes import Failure, Gap, Reason
-from toban.samples import Batch, Findings, Metric, Sample, Type, Unit
-from toban.secrets import Dsn
+from toban.outcomes import Reason
+from toban.samples import Batch, Metric, Type, Unit
 
 OTHER = "other"
-LAST_START_RATIO = 0.75  # of the turn's time: later than that no further visit begins
-RESERVE_SECONDS = 1.0  # of the turn's time stay for parting and reporting
+OLDEST_SHOWN = 5
 _LABELS = ("datname", "schemaname", "relname")
 
 _COUNTERS = {
@@ -67,133 +63,104 @@ OTHERS = Metric(
     help="Tables that the row `other` of their database sums up",
     labels=("datname",),
 )
-SKIPPED = Metric(
-    name="toban_pg_relations_skipped",
-    help="Tables whose size was not measured: locked ones one by one, and for other reasons databases as a whole",
-    labels=("datname", "reason"),
+SKIPPED = skipped_metric("relations", "Tables whose size was")
+
+
+def _own(name: str, help: str, unit: Unit = Unit.NONE) -> Metric:  # noqa: A002 - the field's name
+    return Metric(name=f"toban_pg_table_{name}", help=help, unit=unit, labels=_LABELS)
+
+
+_OWN = {
+    "heap_bytes": _own("heap_bytes", "Size of the table's rows alone, without TOAST, maps and indexes", Unit.BYTES),
+    "toast_bytes": _own("toast_bytes", "Size of what is stored out of line, with its index", Unit.BYTES),
+    "vacuum_age": _own(
+        "vacuum_age_seconds", "Since it was last vacuumed, by hand or not; absent when never", Unit.SECONDS
+    ),
+    "analyze_age": _own(
+        "analyze_age_seconds", "Since it was last analyzed, by hand or not; absent when never", Unit.SECONDS
+    ),
+}
+CACHE_HIT = _own(
+    "cache_hit_ratio",
+    "Share of the table's block accesses, TOAST included, that shared buffers answered since the last reading",
+    Unit.RATIO,
+)
+HOT = _own("hot_update_ratio", "Share of the updates since the last reading that needed no new index entry", Unit.RATIO)
+FREEZE_AGE = _own(
+    "freeze_age_ratio",
+    "Age of its oldest row as a share of what makes autovacuum freeze it; the oldest tables of each database only",
+    Unit.RATIO,
 )
 
-LEAST_SHARE = 5
-_DATABASES = Query("visited_databases")
 _RELATIONS = Query("relations")
+_OLDEST = Query("oldest_tables")
 
 
-class RelationsSettings(CollectorSettings):
+class RelationsSettings(TourSettings):
     """How often, how many tables, and how long to rest between two databases.
 
-    `top` is for the whole server, shared out evenly among its databases: twenty-two series a table add up.
+    `top` is for the whole server, shared out evenly among its databases: twenty-eight series a table add up.
     """
 
     every: Duration = 600.0
-    timeout: Duration = 60.0
     top: int = Field(default=100, ge=1, le=10000)
-    pause: Duration = 0.05
 
 
-class Relations(Collector[PostgresServer, RelationsSettings]):
-    """Visits the databases in turn. Those that a turn does not reach come first in the next, and keep their values."""
+class Relations(Touring[RelationsSettings]):
+    """The largest tables of each database, and those that wait longest to be frozen."""
 
     name = "relations"
-    kind = Kind.POSTGRESQL
-    lane = "databases"
-    metrics = (*_COLUMNS.values(), OTHERS, SKIPPED)
+    purpose = "Which tables are large, written, scanned from end to end, full of dead rows or long not vacuumed."
+    metrics = (*_COLUMNS.values(), *_OWN.values(), CACHE_HIT, HOT, FREEZE_AGE, OTHERS, SKIPPED)
     settings_model = RelationsSettings
+    skipped = SKIPPED
 
     def __init__(self, source: PostgresServer, settings: RelationsSettings, clock: Clock) -> None:
         super().__init__(source, settings, clock)
-        self._visited_at: dict[str, float] = {}
-        self._measured: dict[str, tuple[Sample, ...]] = {}
-        self._share = settings.top
+        self._course = Course()
 
-    async def collect(self) -> Findings:
-        """As many databases as the turn's time allows, the longest unvisited first."""
-        deadline = self.clock.monotonic() + self.settings.timeout
-        databases = await self._listed()
-        self._share = share(self.settings.top, len(databases))
-        waiting = sorted(databases, key=lambda name: (self._visited_at.get(name, float("-inf")), name))
-        gaps: list[Gap] = []
-        while waiting and self._time_left(deadline) > self.settings.timeout * (1 - LAST_START_RATIO):
-            gaps += await self._visit(waiting.pop(0), deadline)
-            await asyncio.sleep(self.settings.pause if waiting else 0)
-        if waiting:
-            gaps.append(_put_off(waiting))
-        return Findings(samples=tuple(self._all()), gaps=tuple(gaps))
+    def forget(self, present: list[str]) -> None:
+        """Drop the counters of databases that went, too."""
+        super().forget(present)
+        self._course.forget(present)
 
-    async def _listed(self) -> list[str]:
-        """The databases in scope; what is remembered of others goes."""
-        async with self.source.visiting(home(self.source.dsn)) as visit:
-            rows = await visit.fetch(_DATABASES)
-        names = [row["datname"] for row in rows if self.source.databases.chosen(row["datname"])]
-        self._visited_at = {name: at for name, at in self._visited_at.items() if name in names}
-        self._measured = {name: samples for name, samples in self._measured.items() if name in names}
-        return names
-
-    async def _visit(self, database: str, deadline: float) -> list[Gap]:
-        """Measure one database. What goes wrong there is a gap, unless the server itself is gone."""
+    async def measure(self, database: str, visit: Visit) -> Stay:
+        """The largest, what the others come to, and the oldest."""
         batch = Batch(self.clock.now())
-        self._visited_at[database] = self.clock.monotonic()
-        try:
-            async with (
-                asyncio.timeout(self._time_left(deadline) - RESERVE_SECONDS),
-                self.source.visiting(database) as visit,
-            ):
-                gaps = await self._measure(batch, database, visit)
-        except DownError:
-            raise
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            failure = self.source.explain(error)
-            gaps = [_gap(database, failure)]
-            batch = Batch(self.clock.now())
-            batch.add(SKIPPED, 1, database, failure.reason)
-        self._measured[database] = batch.samples
-        return gaps
-
-    async def _measure(self, batch: Batch, database: str, visit: Visit) -> list[Gap]:
-        rows = await visit.fetch(_RELATIONS, self._share)
+        rows = await visit.fetch(_RELATIONS, self.share)
+        growth = self._course.enter(database, _reading(rows, self.clock.monotonic()))
         for row in rows:
             _add(batch, database, row)
+            _add_ratios(batch, database, row, growth)
+        for row in await visit.fetch(_OLDEST, min(OLDEST_SHOWN, self.share)):
+            batch.add(FREEZE_AGE, row["freeze_age"], database, row["schemaname"], row["relname"])
         locked = sum(row["locked"] for row in rows)
         batch.add(SKIPPED, locked or None, database, Reason.LOCKED)
-        detail = "somebody holds or awaits ACCESS EXCLUSIVE on them, so that they were not measured"
-        gap = Gap(what=f"sizes of relations in {database}", reason=Reason.LOCKED, count=locked, detail=detail)
-        return [gap] if locked else []
-
-    def _time_left(self, deadline: float) -> float:
-        return deadline - self.clock.monotonic()
-
-    def _all(self) -> Iterator[Sample]:
-        for samples in self._measured.values():
-            yield from samples
+        return Stay(samples=batch.samples, gaps=locked_gap("sizes of relations", database, locked))
 
 
-def share(top: int, databases: int) -> int:
-    """How many tables each database may show: an even share of the server's, but a few in any case."""
-    return min(top, max(LEAST_SHARE, top // max(1, databases)))
+def _reading(rows: list[Any], at: float) -> Reading:
+    """The counters of this moment that ratios are made of."""
+    counters = {
+        row["oid"]: (row["blks_hit"], row["blks_fetched"], row["n_tup_hot_upd"], row["n_tup_upd"])
+        for row in rows
+        if row["oid"] is not None
+    }
+    epoch = next(((row["counted_since"], row["started_at"]) for row in rows), (None,))
+    return Reading(epoch=epoch, at=at, counters=counters)
 
 
-def home(dsn: Dsn) -> str:
-    """The database that a DSN names, else the one that every server has."""
-    named = dict(dsn.parameters)
-    return unquote(dsn.parts.path.lstrip("/")) or named.get("dbname") or named.get("database") or "postgres"
-
-
-def _add(batch: Batch, database: str, row: Any) -> None:  # noqa: ANN401 - asyncpg ships no types
+def _add(batch: Batch, database: str, row: Mapping[str, Any]) -> None:
     labels = (database, row["schemaname"], row["relname"])
-    for column, metric in _COLUMNS.items():
+    for column, metric in (_COLUMNS | _OWN).items():
         batch.add(metric, row[column], *labels)
     batch.add(OTHERS, row["others"], database)
 
 
-def _gap(database: str, failure: Failure) -> Gap:
-    return Gap(what=f"relations of {database}", reason=failure.reason, detail=failure.detail, hint=failure.hint)
-
-
-def _put_off(databases: list[str]) -> Gap:
-    detail = f"the turn's time ran out; {databases[0]} comes first in the next turn"
-    return Gap(
-        what="databases",
-        reason=Reason.TIMEOUT,
-        count=len(databases),
-        detail=detail,
-        hint="raise `timeout` or lower `top` of `collect: relations:`",
-    )
+def _add_ratios(batch: Batch, database: str, row: Mapping[str, Any], growth: Growth) -> None:
+    grown = growth.of(row["oid"])
+    if grown is not None:
+        hit, fetched, hot, updated = grown
+        labels = (database, row["schemaname"], row["relname"])
+        batch.add(CACHE_HIT, part(hit, fetched), *labels)
+        batch.add(HOT, part(hot, updated), *labels)

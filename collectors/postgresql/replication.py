@@ -1,5 +1,6 @@
-"""How far standbys are behind, seen from both sides, and what slots hold back: pg_stat_replication and its kin."""
+"""How far standbys are behind, seen from both sides, what slots hold back, and how subscriptions fare."""
 
+import re
 from typing import Any
 
 from collectors.contract import Collector, CollectorSettings, Kind
@@ -7,6 +8,7 @@ from collectors.postgresql.failures import SETUP_HINT
 from collectors.postgresql.lag import Standby, backlog_bytes, current, lag_seconds
 from collectors.postgresql.server import PostgresServer
 from collectors.postgresql.sql import Query
+from collectors.postgresql.subscriptions import SUBSCRIPTION_METRICS, SUBSCRIPTIONS, add_subscriptions
 from toban.clock import Clock
 from toban.outcomes import Gap, Reason
 from toban.samples import Batch, Findings, Metric, Type, Unit
@@ -107,6 +109,42 @@ SLOT_RETAINED = Metric(
     kept=True,
 )
 
+SLOT_UNCONFIRMED = Metric(
+    name="toban_pg_slot_unconfirmed_bytes",
+    help="WAL that the consumer of a logical slot has not confirmed to have",
+    unit=Unit.BYTES,
+    labels=_SLOT,
+)
+SLOT_INACTIVE = Metric(
+    name="toban_pg_slot_inactive_seconds",
+    help="Since when nobody uses the slot, 0 while somebody does; before 17 since Toban saw that nobody does",
+    unit=Unit.SECONDS,
+    labels=_SLOT,
+    kept=True,
+)
+SLOT_DECODED = Metric(
+    name="toban_pg_slot_decoded_bytes_total",
+    help="Changes that were decoded for the consumer of a logical slot",
+    type=Type.COUNTER,
+    unit=Unit.BYTES,
+    labels=_SLOT,
+)
+SLOT_SPILLED = Metric(
+    name="toban_pg_slot_spilled_bytes_total",
+    help="Decoded changes that did not fit into logical_decoding_work_mem and went to disk",
+    type=Type.COUNTER,
+    unit=Unit.BYTES,
+    labels=_SLOT,
+)
+SYNC_STANDBYS = Metric(
+    name="toban_pg_synchronous_standbys",
+    help="Connected standbys that commits wait for, or of a quorum may wait for",
+)
+SYNC_WANTED = Metric(
+    name="toban_pg_synchronous_standbys_wanted",
+    help="Standbys that a commit wants to wait for; while there are fewer, commits hang",
+)
+
 _STAGES = ("write", "flush", "replay")
 _STATE = Query("replication")
 _STANDBYS = Query("standbys")
@@ -122,17 +160,24 @@ class Replication(Collector[PostgresServer, ReplicationSettings]):
     """Both sides of replication; which side a server is on may change at any turn."""
 
     name = "replication"
+    purpose = (
+        "How much a failover would lose, whether a standby fell off, and which slot keeps WAL until the disk is full."
+    )
     kind = Kind.POSTGRESQL
     metrics = (
         *(LAG, IS_REPLICA, LAST_REPLAY, REPLAY_PAUSED, REPLAY_BACKLOG, RECEIVER_STREAMING, RECEIVER_SILENCE, CONFLICTS),
         *(STANDBYS, LSN_DIFF, STANDBY_BYTES, STANDBY_SECONDS, STANDBY_STATE),
+        *(SYNC_STANDBYS, SYNC_WANTED),
         *(SLOT_ACTIVE, SLOT_DIFF, SLOT_SAFE, SLOT_STATUS, SLOT_RETAINED),
+        *(SLOT_UNCONFIRMED, SLOT_INACTIVE, SLOT_DECODED, SLOT_SPILLED),
+        *SUBSCRIPTION_METRICS,
     )
     settings_model = ReplicationSettings
 
     def __init__(self, source: PostgresServer, settings: ReplicationSettings, clock: Clock) -> None:
         super().__init__(source, settings, clock)
         self._current_at: float | None = None
+        self._unused_since: dict[str, float] = {}
 
     async def collect(self) -> Findings:
         """One row for a server that stands alone; more questions only where there is more."""
@@ -148,11 +193,25 @@ class Replication(Collector[PostgresServer, ReplicationSettings]):
             self._current_at = None
             batch.add(LAG, 0)
             batch.add(LAST_REPLAY, 0)
-        if row["standbys"]:
-            gaps += _add_standbys(batch, await self.source.fetch(_STANDBYS))
-        if row["slots"]:
-            _add_slots(batch, await self.source.fetch(_SLOTS))
+        standbys = await self.source.fetch(_STANDBYS) if row["standbys"] else []
+        gaps += _add_standbys(batch, standbys)
+        if not row["standby"]:
+            batch.add(SYNC_WANTED, wanted_standbys(row["synchronous"]))
+            batch.add(SYNC_STANDBYS, sum(one["sync_state"] in {"sync", "quorum"} for one in standbys))
+        slots = await self.source.fetch(_SLOTS) if row["slots"] else []
+        _add_slots(batch, slots, self._unused(slots))
+        if row["subscriptions"]:
+            gaps += add_subscriptions(batch, await self.source.fetch(SUBSCRIPTIONS), self.source.databases)
         return Findings(samples=batch.samples, gaps=tuple(gaps))
+
+    def _unused(self, slots: list[Any]) -> dict[str, float]:
+        """How long each slot has not been used. A server before 17 does not say: since when we have seen it."""
+        at = self.clock.monotonic()
+        idle = {row["slot_name"] for row in slots if not row["active"]}
+        self._unused_since = {name: self._unused_since.get(name, at) for name in idle}
+        seen = {name: at - since for name, since in self._unused_since.items()}
+        told = {row["slot_name"]: row.get("inactive_seconds") for row in slots}
+        return {row["slot_name"]: told[row["slot_name"]] or seen.get(row["slot_name"], 0.0) for row in slots}
 
     def _as_standby(self, batch: Batch, row: Any) -> list[Gap]:  # noqa: ANN401 - asyncpg ships no types
         standby = _standby(row)
@@ -214,13 +273,23 @@ def _of_standby(row: Any) -> list[tuple[Metric, tuple[str, ...], float | None]]:
     return found
 
 
-def _add_slots(batch: Batch, rows: list[Any]) -> None:
+def wanted_standbys(names: str) -> int:
+    """How many standbys `synchronous_standby_names` makes a commit wait for."""
+    counted = re.match(r"\s*(?:(?:FIRST|ANY)\s+)?(\d+)\s*\(", names, re.IGNORECASE)
+    return int(counted[1]) if counted else int(bool(names.strip()))
+
+
+def _add_slots(batch: Batch, rows: list[Any], unused_seconds: dict[str, float]) -> None:
     for row in rows:
         slot = (row["slot_name"], row["slot_type"])
         batch.add(SLOT_ACTIVE, row["active"], *slot)
         batch.add(SLOT_DIFF, row["retained_bytes"], *slot)
         batch.add(SLOT_RETAINED, _not_negative(row["retained_bytes"]), *slot)
         batch.add(SLOT_SAFE, row["safe_wal_size"], *slot)
+        batch.add(SLOT_UNCONFIRMED, _not_negative(row["unconfirmed_bytes"]), *slot)
+        batch.add(SLOT_INACTIVE, unused_seconds[row["slot_name"]], *slot)
+        batch.add(SLOT_DECODED, row["decoded_bytes"], *slot)
+        batch.add(SLOT_SPILLED, row["spilled_bytes"], *slot)
         if row["wal_status"] is not None:
             batch.add(SLOT_STATUS, 1, *slot, row["wal_status"])
 

@@ -7,14 +7,17 @@ and a database that is not named is the one called as the role: a DSN is best co
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import asyncpg
 
-from collectors.contract import Kind, Source
+from collectors.contract import Answer, Kind, SqlSource
+from collectors.postgresql.asking import answer_of, explain_asked, session_of
 from collectors.postgresql.failures import explain, explain_refusal
 from collectors.postgresql.sql import OLDEST, Query, UnsupportedVersionError, quote_identifier
 from toban.clock import Clock
@@ -27,6 +30,7 @@ RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # between two attempts to conne
 PARTING_SECONDS = 2.0
 LOST = (asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, ConnectionError)
 _NAME = re.compile(r"@(\w+)@")
+_VISITING = {"jit": "off", "max_parallel_workers_per_gather": "0"}
 
 
 class Databases(Model):
@@ -56,7 +60,7 @@ class DownError(Exception):
         self.failure = failure
 
 
-class PostgresServer(Source):
+class PostgresServer(SqlSource):
     """One watched server."""
 
     kind = Kind.POSTGRESQL
@@ -67,6 +71,7 @@ class PostgresServer(Source):
         self.limits = limits
         self.databases = databases or Databases()
         self.spent_seconds = 0.0
+        self.data_directory: str | None = None  # on the server's own machine; `sizes` learns it
         self._connection: Any = None
         self._visitor: Any = None
         self._session: Any = None  # what the last connection said of the server; it outlives the connection
@@ -80,6 +85,20 @@ class PostgresServer(Source):
     def version(self) -> int:
         """`server_version_num`, as of the last connection; 0 before the first."""
         return 0 if self._session is None else _version(self._session)
+
+    @property
+    def place(self) -> Path | None:
+        """Where its files are, if that is on this machine and we were told."""
+        if self.data_directory is None or not self.dsn.local:
+            return None
+        place = Path(self.data_directory)
+        try:
+            place.stat()
+        except PermissionError:
+            pass  # it is there, behind a door that is shut to us
+        except OSError:
+            return None  # a container's or another machine's: it only looks local
+        return place
 
     @property
     def in_recovery(self) -> bool:
@@ -100,14 +119,13 @@ class PostgresServer(Source):
         return await self._timed(connection, _spell(query.text(self.version), names), *args)
 
     @asynccontextmanager
-    async def visiting(self, database: str) -> AsyncIterator["Visit"]:
+    async def visiting(self, database: str, session: Mapping[str, str] | None = None) -> AsyncIterator["Visit"]:
         """A short stay in one database, on the second connection. A second visitor waits for the first to leave."""
         await self._opened()  # refuses at once while the server is known to be down
         lock = self._visiting
         async with lock:
-            visitor = await self._connect(
-                self.dsn.replace_database(database), jit="off", max_parallel_workers_per_gather="0"
-            )
+            settings = {**(session or _session_settings(self.limits)), **_VISITING}
+            visitor = await self._connect(self.dsn.replace_database(database), settings)
             if lock is not self._visiting:
                 raise self._abandoned(visitor)
             self._visitor = visitor
@@ -117,6 +135,21 @@ class PostgresServer(Source):
             finally:
                 self._visitor = None
                 visitor.terminate()
+
+    async def ask(self, sql: str, *, timeout_seconds: float, most_rows: int, database: str | None = None) -> Answer:
+        """Somebody's own SQL, in a session of its own."""
+        began = self.clock.monotonic()
+        session = session_of(_session_settings(self.limits))
+        try:
+            async with asyncio.timeout(timeout_seconds), self.visiting(database or home(self.dsn), session) as visit:
+                left = timeout_seconds - (self.clock.monotonic() - began)
+                return await visit.ask(sql, timeout_seconds=left, most_rows=most_rows)
+        except TimeoutError as error:
+            if self.answered_at < began:
+                raise  # not a word from the server since: it hangs
+            raise explain_asked(error, sql, self.dsn) from error
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise explain_asked(error, sql, self.dsn) from error
 
     def explain(self, error: BaseException) -> Failure:
         """The typed reason behind an exception."""
@@ -156,7 +189,7 @@ class PostgresServer(Source):
 
     async def _attempt(self) -> Any:  # noqa: ANN401 - asyncpg ships no types
         try:
-            connection = await self._connect(self.dsn)
+            connection = await self._connect(self.dsn, _session_settings(self.limits))
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise self._put_off(explain_refusal(error, self.dsn)) from error
         except asyncio.CancelledError:
@@ -178,14 +211,14 @@ class PostgresServer(Source):
         connection.terminate()
         return DownError(explain(TimeoutError("given up while connecting"), self.dsn))
 
-    async def _connect(self, dsn: Dsn, **settings: str) -> Any:  # noqa: ANN401 - asyncpg ships no types
+    async def _connect(self, dsn: Dsn, settings: Mapping[str, str]) -> Any:  # noqa: ANN401 - asyncpg ships no types
         started = self.clock.monotonic()
         connection = await asyncpg.connect(
             dsn.reveal(),
             timeout=self.limits.connect_timeout,
             command_timeout=self.limits.statement_timeout + 1,
             max_cached_statement_lifetime=0,  # planned once for each connection, not anew every five minutes
-            server_settings={**_session_settings(self.limits), **settings},
+            server_settings=dict(settings),
         )
         self._note_answer(started)
         return connection
@@ -222,6 +255,22 @@ class Visit:
         """Ask this database. `names` are as in `PostgresServer.fetch`."""
         sql = _spell(query.text(self._server.version), names)
         return await self._server._timed(self._connection, sql, *args)  # noqa: SLF001 - a visit is the server's own
+
+    async def ask(self, sql: str, *, timeout_seconds: float, most_rows: int) -> Answer:
+        """Somebody's own SQL. However it ends, its time is the server's time, and counts apart."""
+        began = self._server.clock.monotonic()
+        try:
+            return await answer_of(self._connection, sql, timeout_seconds=timeout_seconds, most_rows=most_rows)
+        finally:
+            took = self._server.clock.monotonic() - began
+            self._server.spent_seconds += took
+            self._server.asked_seconds += took
+
+
+def home(dsn: Dsn) -> str:
+    """The database that a DSN names, else the one that every server has."""
+    named = dict(dsn.parameters)
+    return unquote(dsn.parts.path.lstrip("/")) or named.get("dbname") or named.get("database") or "postgres"
 
 
 def _session_settings(limits: ServerLimits) -> dict[str, str]:

@@ -45,6 +45,7 @@ class Sizes(Collector[PostgresServer, SizesSettings]):
     """The size of every database that is looked at."""
 
     name = "sizes"
+    purpose = "Which of the databases grows, and how large each is."
     kind = Kind.POSTGRESQL
     metrics = (SIZE, TOTAL)
     settings_model = SizesSettings
@@ -75,6 +76,7 @@ class Sizes(Collector[PostgresServer, SizesSettings]):
 
     async def _queue(self) -> deque[tuple[str, int]]:
         rows: list[Any] = await self.source.fetch(self.listing)
+        self.source.data_directory = next((row["data_directory"] for row in rows), None)
         chosen = [(row["datname"], row["oid"]) for row in rows if self.source.databases.chosen(row["datname"])]
         return deque(sorted(chosen, key=lambda database: database[0] not in self._left))
 

@@ -150,6 +150,7 @@ class Statements(Collector[PostgresServer, StatementsSettings]):
     """The use of statements: counters for metrics, and each interval's use for people."""
 
     name = "statements"
+    purpose = "Which statements cost the server its time; the daily list of the slow ones."
     kind = Kind.POSTGRESQL
     metrics = (*_MEASURES, OTHERS, DEALLOCATIONS)
     settings_model = StatementsSettings

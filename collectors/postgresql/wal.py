@@ -19,6 +19,11 @@ POSITION = Metric(
     unit=Unit.BYTES,
     kept=True,
 )
+RATE = Metric(
+    name="toban_pg_wal_bytes_per_second",
+    help="WAL written, on a standby replayed, since the turn before; absent over a change of sides",
+)
+TIMELINE = Metric(name="toban_pg_wal_timeline", help="Timeline of the last checkpoint; each promotion begins a new one")
 CHECKPOINT_AGE = Metric(
     name="toban_pg_checkpoint_age_seconds", help="Since the last checkpoint began", unit=Unit.SECONDS, kept=True
 )
@@ -122,6 +127,7 @@ _TOTALS = _counters("bgwriter", _BGWRITER | _CHECKPOINTS, "_total") | _counters(
 _PLAIN = _counters("bgwriter", _BGWRITER | _CHECKPOINTS, "")
 _COLUMNS: dict[str, Metric] = {
     "position_bytes": POSITION,
+    "timeline": TIMELINE,
     "checkpoint_age_seconds": CHECKPOINT_AGE,
     "archived_count": ARCHIVED,
     "failed_count": ARCHIVE_FAILED,
@@ -150,14 +156,16 @@ class Wal(Collector[PostgresServer, WalSettings]):
     """One row each turn; the folder listings once a minute at most."""
 
     name = "wal"
+    purpose = "How much is written, whether the archive follows, and whether checkpoints come too often."
     kind = Kind.POSTGRESQL
-    metrics = (*_COLUMNS.values(), *_FILE_COLUMNS.values(), *_TOTALS.values(), *_PLAIN.values())
+    metrics = (RATE, *_COLUMNS.values(), *_FILE_COLUMNS.values(), *_TOTALS.values(), *_PLAIN.values())
     settings_model = WalSettings
 
     def __init__(self, source: PostgresServer, settings: WalSettings, clock: Clock) -> None:
         super().__init__(source, settings, clock)
         self._files: Batch | None = None
         self._listed_at = 0.0
+        self._before: tuple[float, bool, float] | None = None  # the last position, on which side, and when
 
     async def collect(self) -> Findings:
         """Everything that costs nothing; between two listings the last one stands, with its own time."""
@@ -165,11 +173,20 @@ class Wal(Collector[PostgresServer, WalSettings]):
         (row,) = await self.source.fetch(_WAL)
         for columns in (_COLUMNS, _TOTALS, _PLAIN):
             _add(batch, columns, row)
+        batch.add(RATE, self._rate(row["position_bytes"], standby=row["standby"]))
         if not row["may_list"]:
             self._files = None
             return Findings(samples=batch.samples, gaps=(_may_not_list(),))
         files = await self._listed()
         return Findings(samples=batch.samples + files.samples)
+
+    def _rate(self, position: float | None, *, standby: bool) -> float | None:
+        """Bytes a second since the turn before; unknown where that was another server's, or the other side's."""
+        before, at = self._before, self.clock.monotonic()
+        self._before = None if position is None else (position, standby, at)
+        if before is None or position is None or before[1] != standby or position < before[0] or at <= before[2]:
+            return None
+        return (position - before[0]) / (at - before[2])
 
     async def _listed(self) -> Batch:
         at = self.clock.monotonic()

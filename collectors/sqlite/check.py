@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from collectors.contract import Collector, CollectorSettings, Kind
-from collectors.sqlite.file import Look, SqliteFile, UnusableError, explain
-from collectors.sqlite.locks import LOCK_BYTES, PENDING_BYTE, write_locked
-from collectors.sqlite.survey import NOT_SHARED, Access, access_of, inspect, opened, read_header, rows_of
+from collectors.sqlite.file import SqliteFile
+from collectors.sqlite.looking import Look, UnusableError, explain
+from collectors.sqlite.stamp import PARAMETERS, stamp_of
+from collectors.sqlite.survey import NOT_SHARED, Access, rows_of
 from toban.config import Duration
 from toban.outcomes import Gap, Reason
 from toban.samples import Batch, Findings, Metric, Unit
@@ -30,18 +31,6 @@ class SqliteCheckSettings(CollectorSettings):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stamp:
-    """What must be the same after a look without locks as before it, or the look counts for nothing."""
-
-    access: Access
-    inode: int
-    size_bytes: int
-    modified_ns: int
-    change_counter: int
-    write_locked: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What the check says, or that the file was written to each time."""
 
@@ -53,6 +42,7 @@ class SqliteCheckCollector(Collector[SqliteFile, SqliteCheckSettings]):
     """quick_check in a thread, interrupted at its deadline."""
 
     name = "sqlite_check"
+    purpose = "Whether the file is sound, before somebody needs it."
     kind = Kind.SQLITE
     lane = "check"
     metrics: ClassVar = (QUICK_CHECK_OK, QUICK_CHECK_DURATION)
@@ -102,9 +92,6 @@ def _damage(verdict: Verdict) -> tuple[Gap, ...]:
     )
 
 
-PARAMETERS = {Access.SHARED: "readonly_shm=1", Access.ROLLBACK: "nolock=1", Access.AT_REST: "immutable=1"}
-
-
 def check(look: Look) -> Verdict:
     """Check under no lock that a writer could meet; where that means no lock at all, only while nobody writes."""
     for _ in range(ATTEMPTS):
@@ -124,22 +111,6 @@ def check(look: Look) -> Verdict:
         if stamp_of(look) == before:
             return Verdict(errors=errors)
     return Verdict(settled=False)
-
-
-def stamp_of(look: Look) -> Stamp:
-    """How the file stands now."""
-    found = inspect(look.path)
-    with look.connection():
-        descriptor = opened(found)
-        header = read_header(descriptor) if found.st_size else None
-        return Stamp(
-            access=access_of(header, look.path),
-            inode=found.st_ino,
-            size_bytes=found.st_size,
-            modified_ns=found.st_mtime_ns,
-            change_counter=header.change_counter if header else 0,
-            write_locked=write_locked(descriptor, PENDING_BYTE, LOCK_BYTES),
-        )
 
 
 def errors_of(look: Look, access: Access) -> tuple[str, ...]:

@@ -48,6 +48,7 @@ class SqliteCollector(Collector[SqliteFile, SqliteSettings]):
     """One look at the file, for a fraction of a millisecond."""
 
     name = "sqlite"
+    purpose = "Whether the file, its free pages and its WAL stay in bounds, and whether writers queue."
     kind = Kind.SQLITE
     lane = "file"
     metrics: ClassVar = (

@@ -19,96 +19,23 @@ The standard library's sqlite3 and a daemon thread for each call (collectors/blo
 could not be left behind when the disk hangs.
 """
 
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from functools import cached_property, partial
+import asyncio
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import quote
 
-from collectors.blocking import Blocking, StuckError
-from collectors.contract import Kind, Source
-from toban.outcomes import Failure, Reason
+from collectors.blocking import Blocking
+from collectors.contract import Answer, AskedError, Kind, SqlSource
+from collectors.sqlite.looking import Look, explain
+from toban.outcomes import Failure
 
-BUSY_SECONDS = 0.1
-STEPS_BETWEEN_QUESTIONS = 10_000  # of SQLite's virtual machine: some tenths of a millisecond
-THREADS_AT_ONCE = 2  # the cheap look and the long check
+THREADS_AT_ONCE = 3  # the cheap look, the long check and somebody's own SQL
+PATIENCE = 1.08  # times its limit, until a query counts as one that hears nothing
 T = TypeVar("T")
 
-_OPERATOR = "let Toban's user read the file and enter its directory"
-_DISK = "the disk or network file system below it does not answer"
 
-# First match wins: the narrow before the wide.
-_MEANINGS: tuple[tuple[type[BaseException], Reason, str], ...] = (
-    (StuckError, Reason.STUCK, _DISK),
-    (TimeoutError, Reason.UNANSWERED, _DISK),
-    (FileNotFoundError, Reason.NOT_FOUND, "check `path`"),
-    (NotADirectoryError, Reason.NOT_FOUND, "check `path`"),
-    (PermissionError, Reason.PRIVILEGE, _OPERATOR),
-    (OSError, Reason.UNREACHABLE, ""),
-)
-
-# SQLite's primary result codes.
-_CODES = {
-    sqlite3.SQLITE_BUSY: (Reason.LOCKED, ""),
-    sqlite3.SQLITE_LOCKED: (Reason.LOCKED, ""),
-    sqlite3.SQLITE_PERM: (Reason.PRIVILEGE, _OPERATOR),
-    sqlite3.SQLITE_CANTOPEN: (Reason.PRIVILEGE, _OPERATOR),
-    sqlite3.SQLITE_READONLY: (Reason.LOCKED, "its last writer was cut short; it mends when the application opens it"),
-    sqlite3.SQLITE_INTERRUPT: (Reason.TIMEOUT, ""),
-    sqlite3.SQLITE_NOTADB: (Reason.CORRUPT, "is `path` right? An encrypted file cannot be told from a foreign one"),
-    sqlite3.SQLITE_CORRUPT: (Reason.CORRUPT, "restore it, or save what `.recover` of the sqlite3 shell finds"),
-    sqlite3.SQLITE_IOERR: (Reason.UNREACHABLE, "look for errors of the disk in the kernel's log"),
-}
-PRIMARY_CODE = 0xFF  # the rest of a code tells the cause more closely
-
-
-class UnusableError(Exception):
-    """The path holds something that cannot be read as an SQLite database, or not now."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.detail)
-        self.failure = failure
-
-
-class Look:
-    """One thread's look at the file. Whoever no longer waits for it ends it, from the event loop."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._connection: sqlite3.Connection | None = None
-        self._ended = False
-
-    @cached_property
-    def path(self) -> Path:
-        """Where the file really is: SQLite keeps its other files beside that, not beside a link."""
-        return self._path.resolve(strict=True)
-
-    @contextmanager
-    def connection(self, *parameters: str) -> Iterator[sqlite3.Connection]:
-        """A short connection. Opening it reads nothing and locks nothing: only its first query does."""
-        connection = sqlite3.connect(
-            uri_of(self.path, *parameters), uri=True, isolation_level=None, timeout=BUSY_SECONDS
-        )
-        connection.set_progress_handler(lambda: self._ended, STEPS_BETWEEN_QUESTIONS)
-        self._connection = connection
-        try:
-            yield connection
-        finally:
-            self._connection = None
-            connection.close()
-
-    def end(self) -> None:
-        """Interrupt it: a long step at once, anything later at its first steps."""
-        self._ended = True
-        connection = self._connection
-        if connection is not None:
-            with suppress(sqlite3.ProgrammingError):  # it closed in this moment
-                connection.interrupt()
-
-
-class SqliteFile(Source):
+class SqliteFile(SqlSource):
     """One watched database file."""
 
     kind = Kind.SQLITE
@@ -118,6 +45,11 @@ class SqliteFile(Source):
         self.blocking = Blocking(limit=THREADS_AT_ONCE)
         self._looks: set[Look] = set()
 
+    @property
+    def place(self) -> Path:
+        """Where it is on this machine."""
+        return self.path
+
     async def look(self, name: str, call: Callable[[Look], T], *, timeout_seconds: float) -> T:
         """The call's result, out of a thread of its own; it is ended when the wait for it ends."""
         look = Look(self.path)
@@ -125,6 +57,28 @@ class SqliteFile(Source):
         try:
             return await self.blocking.run(name, partial(call, look), timeout_seconds=timeout_seconds)
         finally:
+            look.end()
+            self._looks.discard(look)
+
+    async def ask(self, sql: str, *, timeout_seconds: float, most_rows: int, database: str | None = None) -> Answer:
+        """Somebody's own SQL, interrupted at its limit."""
+        from collectors.sqlite.asking import ONE_DATABASE, UNHEARD, answer_of  # noqa: PLC0415 - it stands on this module
+
+        if database is not None:
+            raise AskedError(ONE_DATABASE)
+        look = Look(self.path)
+        self._looks.add(look)
+        limit = asyncio.get_running_loop().call_later(timeout_seconds, look.end)
+        try:
+            return await self.blocking.run(
+                f"custom SQL {hash(sql):x}",
+                partial(answer_of, look, sql, most_rows),
+                timeout_seconds=timeout_seconds * PATIENCE,
+            )
+        except TimeoutError as error:
+            raise AskedError(UNHEARD) from error
+        finally:
+            limit.cancel()
             look.end()
             self._looks.discard(look)
 
@@ -140,26 +94,3 @@ class SqliteFile(Source):
     async def close(self) -> None:
         """No connection outlives a look at the file; end those under way."""
         self.abandon()
-
-
-def uri_of(path: Path, *parameters: str) -> str:
-    """The file as a URI that can only be read, whatever characters its path has."""
-    return f"file:{quote(bytes(path))}?{'&'.join(('mode=ro', 'cache=private', *parameters))}"
-
-
-def explain(error: BaseException) -> Failure:
-    """The typed reason for an exception of SQLite or the file system."""
-    if isinstance(error, UnusableError):
-        return error.failure
-    detail = " ".join(str(error).split())[:300] or type(error).__name__
-    reason, hint = _meaning(error)
-    if reason is Reason.INTERNAL:
-        detail = f"{type(error).__name__}: {detail}"
-    return Failure(reason=reason, detail=detail, hint=hint)
-
-
-def _meaning(error: BaseException) -> tuple[Reason, str]:
-    if isinstance(error, sqlite3.Error):
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & PRIMARY_CODE
-        return _CODES.get(code, (Reason.INTERNAL, ""))
-    return next(((reason, hint) for kind, reason, hint in _MEANINGS if isinstance(error, kind)), (Reason.INTERNAL, ""))

@@ -3,7 +3,7 @@
 import struct
 from dataclasses import dataclass
 
-from collectors.sqlite.file import UnusableError
+from collectors.sqlite.looking import UnusableError
 from toban.outcomes import Failure, Reason
 
 HEADER_BYTES = 100

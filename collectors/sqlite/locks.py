@@ -17,16 +17,22 @@ _FLOCK = struct.Struct("@hhqqi4x")  # struct flock of 64-bit Linux
 def descriptor_of(found: os.stat_result) -> int | None:
     """A descriptor by which this process has that file open already.
 
-    Another thread may close it meanwhile and its number be given away: to read and to ask does no harm even then.
+    Another thread may close it meanwhile and its number be given away: to read and to ask does no harm even then, but
+    what was learnt counts only if it `is_of` that file still.
     """
     for number in os.listdir("/proc/self/fd"):  # noqa: PTH208 - numbers, no paths
-        try:
-            seen = os.fstat(int(number))
-        except OSError:
-            continue  # the descriptor of this very listing, or one closed meanwhile
-        if (seen.st_dev, seen.st_ino) == (found.st_dev, found.st_ino):
+        if is_of(int(number), found):
             return int(number)
     return None
+
+
+def is_of(descriptor: int, found: os.stat_result) -> bool:
+    """Whether a descriptor is one of that file."""
+    try:
+        seen = os.fstat(descriptor)
+    except OSError:
+        return False  # closed meanwhile; or that of a listing of them
+    return (seen.st_dev, seen.st_ino) == (found.st_dev, found.st_ino)
 
 
 def write_locked(descriptor: int, start: int, length: int) -> bool:

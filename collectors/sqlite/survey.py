@@ -3,19 +3,21 @@
 import os
 import sqlite3
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from collectors.sqlite.file import PRIMARY_CODE, Look, UnusableError, explain
 from collectors.sqlite.header import HEADER_BYTES, Header, parse_header
-from collectors.sqlite.locks import LOCK_BYTES, PENDING_BYTE, WAL_WRITE_BYTE, descriptor_of, write_locked
+from collectors.sqlite.locks import LOCK_BYTES, PENDING_BYTE, WAL_WRITE_BYTE, descriptor_of, is_of, write_locked
+from collectors.sqlite.looking import PRIMARY_CODE, Look, UnusableError, explain
 from toban.outcomes import Failure, Reason
 
 ATTEMPTS = 5
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +57,7 @@ def survey(look: Look) -> Survey:
     """Look once."""
     found = inspect(look.path)
     with look.connection("readonly_shm=1") as connection:
-        descriptor = opened(found)
-        locked = write_locked(descriptor, PENDING_BYTE, LOCK_BYTES)
-        header = read_header(descriptor) if found.st_size else None
+        locked, header = through(found, lambda descriptor: held_and_header(descriptor, found))
         access = access_of(header, look.path)
         counts, failure = _counted(header, access, found.st_size, connection)
         if access is Access.SHARED:
@@ -91,6 +91,27 @@ def opened(found: os.stat_result) -> int:
     if descriptor is None:
         raise FileNotFoundError("the file was replaced in this moment")
     return descriptor
+
+
+def through(found: os.stat_result, use: Callable[[int], T]) -> T:
+    """What is learnt by a descriptor of the file. Another look may close it under us: then it counts for nothing."""
+    for _ in range(ATTEMPTS):
+        descriptor = opened(found)
+        try:
+            learnt = use(descriptor)
+        except (OSError, UnusableError):
+            if is_of(descriptor, found):
+                raise
+            continue
+        if is_of(descriptor, found):
+            return learnt
+    raise UnusableError(Failure(reason=Reason.LOCKED, detail="its descriptors were closed during every attempt"))
+
+
+def held_and_header(descriptor: int, found: os.stat_result) -> tuple[bool, Header | None]:
+    """Whether somebody holds a lock to write, and the header; an empty file has none yet."""
+    locked = write_locked(descriptor, PENDING_BYTE, LOCK_BYTES)
+    return locked, read_header(descriptor) if found.st_size else None
 
 
 def read_header(descriptor: int) -> Header:
@@ -183,5 +204,6 @@ def _asked(connection: sqlite3.Connection) -> tuple[Counts | None, Failure | Non
 def _log_locked(path: Path) -> bool:
     """Whether somebody writes to the WAL; our own reader keeps the -shm file open."""
     shared = sibling(path, "-shm")
-    descriptor = descriptor_of(shared) if shared else None
-    return descriptor is not None and write_locked(descriptor, WAL_WRITE_BYTE, 1)
+    if shared is None or descriptor_of(shared) is None:
+        return False
+    return through(shared, lambda descriptor: write_locked(descriptor, WAL_WRITE_BYTE, 1))

@@ -8,11 +8,12 @@ from daemon.documents import Document, status_document
 from toban.catalogue import say
 from toban.language import Language
 from toban.outcomes import Reason
+from toban.status import NOT_OFFERED
 
 OWN = ("loop", "history")  # components that are no target: their reasons have no row in the table
 
 
-def answer(asked: Asked, *, as_json: bool) -> int:
+def answer(asked: Asked, *, every: bool, as_json: bool) -> int:
     """Print it; 1 when it is not fine."""
     document = ask(asked.configuration, "/api/v1/status")
     running = document is not None
@@ -21,11 +22,11 @@ def answer(asked: Asked, *, as_json: bool) -> int:
     if as_json:
         print_json({**document, "daemon": running})
     else:
-        _show(document, asked, running=running)
+        _show(document, asked, running=running, every=every)
     return 0 if document["health"] == "ok" else 1
 
 
-def _show(document: Document, asked: Asked, *, running: bool) -> None:
+def _show(document: Document, asked: Asked, *, running: bool, every: bool) -> None:
     language, health, out = asked.language, document["health"], console()
     title = plain(say("status.title", language, node=asked.configuration.node))
     verdict = f"[{STYLES[health]}]{say(f'health.{health}', language)}[/]"
@@ -33,8 +34,11 @@ def _show(document: Document, asked: Asked, *, running: bool) -> None:
     if not running:
         out.print(f"[dim]{say('status.no_daemon', language)}; {say('status.measured_now', language)}[/]")
     out.print(_targets(document["targets"], language))
-    for line in [*_own(document), *(r for t in document["targets"] for r in _remarks(t, language))]:
+    for line in [*_own(document), *(r for t in document["targets"] for r in _remarks(t, language, every=every))]:
         out.print(line)
+    hidden = 0 if every else sum(_not_offered(target) for target in document["targets"])
+    if hidden:
+        out.print(f"[dim]{say('status.not_offered', language, count=hidden)}[/]")
     alerts = document["alerts"]
     out.print(say("status.alerts", language, **alerts) if any(alerts.values()) else say("status.no_alerts", language))
 
@@ -71,19 +75,27 @@ def _own(document: Document) -> list[str]:
     ]
 
 
-def _remarks(target: Document, language: Language) -> list[str]:
+def _remarks(target: Document, language: Language, *, every: bool) -> list[str]:
     """One line for each thing that is missing, with the mend."""
     if not target["up"]:
         return [f"[bold]{plain(target['name'])}[/]{_hint(target, language)}"] if target["hint"] else []
     lines = []
     for collector in target["collectors"]:
         name = plain(f"{target['name']}/{collector['name']}")
-        if collector["reason"]:
+        if collector["reason"] and (every or collector["reason"] not in NOT_OFFERED):
             reason = say(f"reason.{collector['reason']}", language)
             why = say("status.reason", language, reason=reason, detail=collector["detail"])
             lines.append(f"[yellow]{name}[/]: {plain(why)}{_hint(collector, language)}")
-        lines.extend(f"{name}: {plain(gap)}" for gap in collector["gaps"])
+        shown = (gap for gap in collector["gaps"] if every or gap not in collector["not_offered"])
+        lines.extend(f"{name}: {plain(gap)}" for gap in shown)
     return lines
+
+
+def _not_offered(target: Document) -> int:
+    """How much of a target that is up is left unsaid, because nobody need mend it."""
+    if not target["up"]:
+        return 0
+    return sum(len(each["not_offered"]) + (each["reason"] in NOT_OFFERED) for each in target["collectors"])
 
 
 def _hint(told: Document, language: Language) -> str:

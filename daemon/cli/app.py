@@ -11,9 +11,10 @@ import typer
 from typer.core import TyperGroup
 
 from daemon.cli import completion
+from daemon.cli.advise import advise_commands
 from daemon.cli.config import config_commands
 from daemon.cli.history import history
-from daemon.cli.reading import metrics, statements, status
+from daemon.cli.reading import events, locks, metrics, statements, status
 from daemon.cli.run import demo, run
 from daemon.cli.setup import setup_commands
 from toban import __version__
@@ -51,9 +52,10 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: rich alone would double the time to the first letter
     pretty_exceptions_enable=False,
 )
-for command in (run, demo, status, metrics, history, statements):
+for command in (run, demo, status, metrics, history, statements, locks, events):
     app.command()(command)
 app.add_typer(config_commands, name="config", cls=_Group, no_args_is_help=False)
+app.add_typer(advise_commands, name="advise", cls=_Group, no_args_is_help=False)
 app.add_typer(setup_commands, name="setup", cls=_Group, no_args_is_help=False)
 
 

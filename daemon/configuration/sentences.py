@@ -33,7 +33,8 @@ def sentence(error: ErrorDetails, written: Written, schema: Schema) -> str:
     if kind == "extra_forbidden":
         return _unknown_key(str(error["loc"][-1]), known_keys(schema, error["loc"][:-1]))
     if kind == "union_tag_invalid" and written.value is not None:
-        return f"{_found(written.value, written)} is no kind of target; there are host, postgresql and sqlite"
+        found = _found(written.value, written)
+        return f"{found} is no kind of target; there are host, mariadb, pgbouncer, postgresql and sqlite"
     if kind == "union_tag_invalid" or (error["input"] is None and kind in _SCALARS):
         return "is empty; give it a value, or leave the key out"
     if kind == "value_error":
@@ -126,7 +127,7 @@ _WANTED: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "bool_type": _just("expected true or false"),
     "bool_parsing": _just("expected true or false"),
     "literal_error": lambda context: f"expected {context['expected'].replace(chr(39), '')}",
-    "union_tag_not_found": _just("is missing; every target has a kind: host, postgresql or sqlite"),
+    "union_tag_not_found": _just("is missing; every target has a kind: host, mariadb, pgbouncer, postgresql or sqlite"),
     "greater_than": lambda context: f"expected more than {context['gt']:g}",
     "greater_than_equal": lambda context: f"expected at least {context['ge']:g}",
     "less_than": lambda context: f"expected less than {context['lt']:g}",

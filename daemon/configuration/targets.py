@@ -5,6 +5,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
+from collectors.mariadb.server import MariadbLimits
+from collectors.mariadb.session import PARAMETERS
+from collectors.mariadb.session import SSL_MODES as MARIADB_SSL_MODES
+from collectors.pgbouncer.console import ConsoleLimits
+from collectors.pgbouncer.failures import CONSOLE
 from collectors.postgresql.server import Databases, ServerLimits
 from toban.config import EMPTY_IS_DEFAULT, AbsolutePath, Duration, Model, Name, misfit
 from toban.secrets import Dsn
@@ -68,7 +73,51 @@ class SqliteTarget(Model):
     labels: Labels = Field(default_factory=dict)
 
 
-Target = Annotated[HostTarget | PostgresqlTarget | SqliteTarget, Field(discriminator="kind")]
+class PgbouncerTarget(Model):
+    """A PgBouncer, through its admin console."""
+
+    name: Name
+    kind: Literal["pgbouncer"] = "pgbouncer"
+    dsn: Dsn
+    labels: Labels = Field(default_factory=dict)
+    limits: Annotated[ConsoleLimits, EMPTY_IS_DEFAULT] = ConsoleLimits()
+
+    @field_validator("dsn")
+    @classmethod
+    def _is_a_console(cls, dsn: Dsn) -> Dsn:
+        if dsn.parts.scheme not in ("postgresql", "postgres"):
+            raise misfit("begins with another scheme; write postgresql://user@host:6432/pgbouncer")
+        if dsn.parts.path.strip("/") not in ("", CONSOLE):
+            raise misfit("names another database than PgBouncer's console; end it with /pgbouncer")
+        return dsn
+
+
+class MariadbTarget(Model):
+    """A MariaDB or MySQL server."""
+
+    name: Name
+    kind: Literal["mariadb"] = "mariadb"
+    dsn: Dsn
+    labels: Labels = Field(default_factory=dict)
+    limits: Annotated[MariadbLimits, EMPTY_IS_DEFAULT] = MariadbLimits()
+    budget: Duration = Field(default=0.6, description="Server time a minute; beyond it the cadences stretch.")
+
+    @field_validator("dsn")
+    @classmethod
+    def _is_mysql(cls, dsn: Dsn) -> Dsn:
+        if dsn.parts.scheme not in ("mysql", "mariadb"):
+            raise misfit("begins with another scheme; write mysql://user@host:port/")
+        for name, value in dsn.parameters:
+            if name not in PARAMETERS:
+                raise misfit(f"has an unknown parameter; there are {', '.join(PARAMETERS)}")
+            if name == "ssl-mode" and value.lower() not in MARIADB_SSL_MODES:
+                raise misfit(f"has an unknown ssl-mode; there are {', '.join(MARIADB_SSL_MODES)}")
+        return dsn
+
+
+Target = Annotated[
+    HostTarget | PostgresqlTarget | SqliteTarget | PgbouncerTarget | MariadbTarget, Field(discriminator="kind")
+]
 
 
 def with_host(targets: tuple[Target, ...]) -> tuple[Target, ...]:

@@ -200,6 +200,8 @@ def _check_entries(configuration: Configuration, collector: type[Collector[Any, 
             raise misfit("no such target" + (f"; did you mean {near[0]}?" if near else ""), *at, "target")
         if not collector.serves(kinds[target]):
             raise misfit(f"{target} is of kind {kinds[target]}, which takes no {collector.name}", *at, "target")
+    for place, why in collector.clashes(configuration.entries_of(collector.name)):
+        raise misfit(why, "collect", collector.name, place, "name")
 
 
 def is_zone(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Something to watch: a small shop that sells, reports slowly, forgets a transaction, and now and then fails."""
+"""Something to watch: a small shop that sells, reports slowly, forgets a transaction, queues at its till, and fails."""
 
 import asyncio
 import random
@@ -13,6 +13,9 @@ CREATE TABLE item (id int PRIMARY KEY, name text NOT NULL, price numeric NOT NUL
 CREATE TABLE sale (id bigserial PRIMARY KEY, item_id int NOT NULL REFERENCES item, amount int NOT NULL,
                    sold_at timestamptz NOT NULL DEFAULT now());
 INSERT INTO item SELECT n, 'item ' || n, (n % 97) + 0.5, 1000000 FROM generate_series(1, 20000) n;
+INSERT INTO item VALUES (0, 'till', 0, 0);
+CREATE INDEX sale_sold_at_idx ON sale (sold_at);
+CREATE INDEX sale_by_time_idx ON sale (sold_at);
 INSERT INTO sale (item_id, amount, sold_at)
     SELECT (n % 20000) + 1, n % 9 + 1, now() - n * interval '1 second' FROM generate_series(1, 50000) n;
 ANALYZE;
@@ -28,7 +31,9 @@ WHERE a.id % (200 * $1::int) = 0
 """
 REPORTS = (BEST_SELLERS, SOLD_TOGETHER)
 SLOW = "SELECT pg_sleep($1)"
+CASH_UP = "UPDATE item SET stock = stock WHERE id = 0"  # nobody sells the till
 SELLERS = 3
+QUEUEING = 2
 Work = Callable[[Any, random.Random], Awaitable[None]]
 
 
@@ -48,6 +53,9 @@ async def trade(dsn: str) -> None:
             shop.create_task(_work(dsn, sell, number, "seller"))
         shop.create_task(_work(dsn, report, 7, "report"))
         shop.create_task(_work(dsn, dawdle, 8, "batch"))
+        shop.create_task(_work(dsn, hold_the_till, 9, "manager"))
+        for number in range(QUEUEING):
+            shop.create_task(_work(dsn, queue_at_the_till, 10 + number, "cashier"))
 
 
 async def sell(connection: Any, chance: random.Random) -> None:  # noqa: ANN401 - asyncpg ships no types
@@ -74,6 +82,20 @@ async def dawdle(connection: Any, chance: random.Random) -> None:  # noqa: ANN40
         await connection.fetch(SLOW, chance.uniform(4, 8))
         await asyncio.sleep(chance.uniform(1, 3))
     await asyncio.sleep(chance.uniform(2, 5))
+
+
+async def hold_the_till(connection: Any, chance: random.Random) -> None:  # noqa: ANN401 - asyncpg ships no types
+    """Somebody keeps a row locked and goes away from the desk."""
+    async with connection.transaction():
+        await connection.execute(CASH_UP)
+        await asyncio.sleep(chance.uniform(15, 25))
+    await asyncio.sleep(chance.uniform(3, 6))
+
+
+async def queue_at_the_till(connection: Any, chance: random.Random) -> None:  # noqa: ANN401 - asyncpg ships no types
+    """Others want the same row, and wait one behind the other."""
+    await connection.execute(CASH_UP, timeout=120)
+    await asyncio.sleep(chance.uniform(0.2, 1))
 
 
 async def _work(dsn: str, work: Work, seed: int, name: str) -> None:

@@ -12,6 +12,7 @@ from daemon.demo.programs import Programs, account, as_account, enterable
 from toban.clock import SystemClock
 from toban.errors import UnavailableError
 
+ROLE = "toban"  # that the demonstration connects as
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 QUIT_SECONDS = 10.0
@@ -27,7 +28,7 @@ fi
 
 
 class DemoServer:
-    """One server with a role that may read everything and change nothing."""
+    """One server with an empty database. Its role is made later, by the steps of `toban setup postgresql`."""
 
     def __init__(self, programs: Programs, home: Path, port: int, *, keep: bool) -> None:
         self.home = home
@@ -45,7 +46,7 @@ class DemoServer:
         )
         self.programs = enterable(programs, home / "programs")
 
-    def dsn(self, role: str = "toban") -> str:
+    def dsn(self, role: str = ROLE) -> str:
         """The way in, over TCP on loopback."""
         return f"postgresql://{role}@127.0.0.1:{self.port}/shop"
 
@@ -66,8 +67,7 @@ class DemoServer:
                 **self._frame(),
             )
         self._await_ready()
-        for database, statement in self._first_words():
-            self._psql(database, statement)
+        self._psql("postgres", "CREATE DATABASE shop")
 
     def stop(self) -> None:
         """End the server, and remove its folder unless it is to be kept."""
@@ -81,14 +81,6 @@ class DemoServer:
         self._guardian.communicate(timeout=QUIT_SECONDS)
         if not self._keep:
             shutil.rmtree(self.home, ignore_errors=True)
-
-    def _first_words(self) -> list[tuple[str, str]]:
-        words = [
-            ("postgres", "CREATE DATABASE shop"),
-            ("postgres", "CREATE ROLE toban LOGIN CONNECTION LIMIT 3"),
-            ("postgres", "GRANT pg_monitor TO toban"),
-        ]
-        return [*words, ("shop", "CREATE EXTENSION pg_stat_statements")] if self.programs.has_statements else words
 
     def _settings(self) -> dict[str, str]:
         settings = {

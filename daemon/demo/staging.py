@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import structlog
+import yaml
 
 from daemon import logs
 from daemon.answers.printing import console
@@ -19,15 +20,19 @@ from daemon.configuration.tree import Configuration
 from daemon.demo.load import prepare, trade
 from daemon.demo.programs import find_programs
 from daemon.demo.scene import Scene, seen
-from daemon.demo.server import DemoServer
+from daemon.demo.server import ROLE, DemoServer
 from daemon.service import Service
+from daemon.setup.applying import apply
+from daemon.setup.looking import look
+from daemon.setup.plan import plan
 from daemon.systemd import Notifier
 from history.recording import History
 from toban.catalogue import say
 from toban.clock import SystemClock
 from toban.config import WRITTEN
-from toban.errors import UsageError
+from toban.errors import UnavailableError, UsageError
 from toban.language import Language, choose_language
+from toban.secrets import Dsn
 
 INTERRUPTED = 130
 LONGEST_HOME_BYTES = 60
@@ -45,6 +50,8 @@ QUICK_EVERY = {
     "settings": "30s",
     "processes": "10s",
     "disks": "10s",
+    "locks": "3s",
+    "indexes": "30s",
 }
 
 
@@ -79,8 +86,12 @@ async def _play(server: DemoServer, port: int, tell: Callable[..., None], langua
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     tell("demo.loading")
     await prepare(server.dsn("postgres"))
+    await admit(Dsn(server.dsn("postgres")))
     shop = asyncio.create_task(trade(server.dsn("postgres")))
-    configuration = configured(server, port, language)
+    tree = written(server, port, language)
+    configuration = configured(tree)
+    file = server.home / "config.yaml"
+    file.write_text(yaml.safe_dump(tree, allow_unicode=True, sort_keys=False))
     logs.configure(format="json", file=server.home / "toban.log", stream=sys.stderr, environ=os.environ)
     clock = SystemClock()
     history = await History.open(configuration.state_path, clock)
@@ -93,6 +104,7 @@ async def _play(server: DemoServer, port: int, tell: Callable[..., None], langua
         tell("demo.watching", url=f"http://{host}:{listening}/metrics")
         if once:
             return await _once(service, stop, language)
+        tell("demo.ask", program=_program(), config=str(file))
         tell("demo.stop_hint")
         await _until(stop, Scene(service.world, language))
         return 0
@@ -103,12 +115,20 @@ async def _play(server: DemoServer, port: int, tell: Callable[..., None], langua
         await service.stop()
 
 
-def configured(server: DemoServer, port: int, language: Language) -> Configuration:
-    """The daemon's configuration: the server, and its own state as an SQLite target."""
+async def admit(dsn: Dsn) -> None:
+    """Make the role that Toban connects as, by the steps of `toban setup postgresql --apply`."""
+    found = plan(await look(dsn, ROLE, SystemClock()))
+    async for ran in apply(dsn, found.steps):
+        if ran.failure is not None:
+            raise UnavailableError("demo", f"{ran.step.sql}: {ran.failure.detail}")
+
+
+def written(server: DemoServer, port: int, language: Language) -> dict[str, object]:
+    """The daemon's configuration as a file holds it: the server, and its own state as an SQLite target."""
     state = server.home / "state" / "state.db"
     collect: dict[str, object] = {name: {"every": every} for name, every in QUICK_EVERY.items()}
     collect["statements"] = {"every": "5s", "texts": "5s", "enabled": server.programs.has_statements}
-    written = {
+    return {
         "node": "demo",
         "language": str(language),
         "state": f"sqlite://{state}",
@@ -119,8 +139,17 @@ def configured(server: DemoServer, port: int, language: Language) -> Configurati
         ],
         "collect": collect,
     }
-    configuration = Configuration.model_validate(written, context=WRITTEN)
+
+
+def configured(tree: dict[str, object]) -> Configuration:
+    """The same as the daemon takes it."""
+    configuration = Configuration.model_validate(tree, context=WRITTEN)
     return configuration.model_copy(update={"targets": with_host(configuration.targets)})
+
+
+def _program() -> str:
+    """How this program was called, where a path was given; else by its name."""
+    return sys.argv[0] if Path(sys.argv[0]).name == "toban" else "toban"
 
 
 async def _once(service: Service, stop: asyncio.Event, language: Language) -> int:

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from daemon.asked import moment_asked, order_asked
+from daemon.asked import kind_asked, moment_asked, order_asked
 from daemon.documents import (
     Document,
     problem,
@@ -24,13 +24,18 @@ from daemon.documents import (
     status_document,
     target_document,
 )
+from daemon.documents_advice import bloat_documents, index_documents, security_documents
+from daemon.documents_events import event_documents
+from daemon.documents_locks import lock_documents
 from daemon.http.exposition import Format
 from daemon.http.sections import Section, packed, plain
 from daemon.world import World
 from history.reading import open_reader
 from toban.errors import NotFoundError, TobanError, UnavailableError, UsageError
+from toban.locks import LockSession
 from toban.secrets import Secret
 
+ADVISED = {"indexes": index_documents, "bloat": bloat_documents, "security": security_documents}
 Endpoint = Callable[[Request], Awaitable[Response]]
 READ_SECONDS = 10.0
 MOST_ROWS = 1000
@@ -55,6 +60,9 @@ def application(world: World, token: Callable[[], Secret | None]) -> Starlette:
         Route("/api/v1/metrics", guarded(pages.values)),
         Route("/api/v1/history", guarded(pages.history)),
         Route("/api/v1/statements", guarded(pages.statements)),
+        Route("/api/v1/events", guarded(pages.events)),
+        Route("/api/v1/locks", guarded(pages.locks)),
+        Route("/api/v1/advice/{about}", guarded(pages.advice)),
     ]
     return Starlette(routes=routes, exception_handlers={HTTPException: _problem, TobanError: _refusal})
 
@@ -102,6 +110,18 @@ class _Pages:
         query = request.query_params
         return _json(self.world.values(query.get("match", "*"), query.get("target")))
 
+    async def locks(self, request: Request) -> Response:
+        """Who blocks whom, as `toban locks --json` prints it."""
+        now, target = self.world.clock.monotonic(), request.query_params.get("target")
+        return _json(lock_documents(self.world.current.rows(now, LockSession, target=target)))
+
+    async def advice(self, request: Request) -> Response:
+        """What `toban advise … --json` prints, by what is known now."""
+        about = request.path_params["about"]
+        if about not in ADVISED:
+            raise HTTPException(HTTPStatus.NOT_FOUND, f"no advice on {about!r}; there is: {', '.join(ADVISED)}")
+        return _json(ADVISED[about](self.world, request.query_params.get("target")))
+
     async def history(self, request: Request) -> Response:
         """Values over time, as `toban history --json` prints them."""
         query, now, zone = request.query_params, self.world.clock.now(), self.world.zone
@@ -127,6 +147,19 @@ class _Pages:
                 return statement_documents(
                     reader.statements(query.get("target"), since=begin, until=now, by=order, top=top)
                 )
+
+        return _json(await _read(read))
+
+    async def events(self, request: Request) -> Response:
+        """What happened, as `toban events --json` prints it."""
+        query, now, zone = request.query_params, self.world.clock.now(), self.world.zone
+        begin, kind = moment_asked(query.get("since", "7d"), now, zone), kind_asked(query.get("kind"))
+        top = _most(query, 100)
+
+        def read() -> list[Document]:
+            with open_reader(self.world.state_path) as reader:
+                found = reader.events(query.get("target"), since=begin, until=now, kind=kind, most=top)
+            return event_documents(found, zone)
 
         return _json(await _read(read))
 

@@ -10,7 +10,7 @@ from collectors.postgresql.sql import quote_identifier, quote_literal
 
 LIBRARY = "pg_stat_statements"
 PRELOAD = "shared_preload_libraries"
-CONNECTION_LIMIT = 3  # Toban's two, and one that is just closing
+CONNECTION_LIMIT = 4  # the daemon's two, and two of a command that measures without it
 UNLIMITED = -1
 ROLE_SETTINGS = {
     "statement_timeout": ("4s", "nothing Toban asks runs for long, whatever Toban itself says"),
@@ -42,14 +42,19 @@ class Facts:
     preload_seen: bool
     preloaded: tuple[str, ...]
     running: tuple[str, ...]
+    sees_hba: bool
+    calls_hba: bool
+    hidden_sequences: tuple[tuple[str, tuple[str, ...]], ...] = ()  # databases, each with the schemas that have some
+    unseen_databases: tuple[tuple[str, str], ...] = ()  # each with the reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One statement, and why."""
+    """One statement, and why; `database` is another than the DSN's."""
 
     sql: str
     why: str
+    database: str | None = None
     needs_restart: bool = False
 
 
@@ -66,7 +71,8 @@ def plan(facts: Facts) -> Plan:
     """Everything that is missing. On a standby that is its configuration alone; the rest comes from its primary."""
     role = () if facts.standby or facts.role_is_superuser else _role(facts)
     extension = () if facts.standby else _extension(facts)
-    steps = (*role, *extension, *_preload(facts))
+    sequences = () if facts.standby or facts.role_is_superuser else _sequences(facts)
+    steps = (*role, *extension, *_preload(facts), *sequences)
     waiting = LIBRARY in facts.preloaded and LIBRARY not in facts.running
     restart = (PRELOAD,) if waiting or any(step.needs_restart for step in steps) else ()
     return Plan(steps=steps, advice=tuple(_advice(facts)), restart=restart)
@@ -85,7 +91,7 @@ def _role(facts: Facts) -> Iterator[Step]:
     if facts.role_exists and _limit_is_unfit(facts.connection_limit):
         yield Step(
             sql=f"ALTER ROLE {role} CONNECTION LIMIT {CONNECTION_LIMIT}",
-            why="Toban holds two at most; whatever goes wrong, it never takes the slots of others",
+            why="two for the daemon, two for a command beside it; whatever goes wrong, no slot of others is taken",
         )
     if not facts.monitors:
         yield Step(sql=f"GRANT pg_monitor TO {role}", why="to see what the sessions of all roles are at, no data")
@@ -96,6 +102,32 @@ def _role(facts: Facts) -> Iterator[Step]:
         yield Step(
             sql=f"GRANT CONNECT ON DATABASE {quote_identifier(database)} TO {role}",
             why="PUBLIC may not connect to it, and its tables are looked at from within",
+        )
+    yield from _hba(facts)
+
+
+def _hba(facts: Facts) -> Iterator[Step]:
+    role = quote_identifier(facts.role)
+    if not facts.sees_hba:
+        yield Step(
+            sql=f"GRANT SELECT ON pg_catalog.pg_hba_file_rules TO {role}",
+            why="to see who may come from where, no secrets; the grant counts in this database alone",
+        )
+    if not facts.calls_hba:
+        yield Step(
+            sql=f"GRANT EXECUTE ON FUNCTION pg_catalog.pg_hba_file_rules() TO {role}",
+            why="the view of pg_hba.conf is made by it",
+        )
+
+
+def _sequences(facts: Facts) -> Iterator[Step]:
+    """By what there is now: default privileges are each owner's own, and would have to be changed for every one."""
+    role = quote_identifier(facts.role)
+    for database, schemas in sorted(facts.hidden_sequences, key=lambda found: (found[0] != facts.database, found[0])):
+        yield Step(
+            sql=f"GRANT SELECT ON ALL SEQUENCES IN SCHEMA {', '.join(map(quote_identifier, schemas))} TO {role}",
+            why="to see which sequence ends soon, no row of any table; for sequences made later, run this again",
+            database=None if database == facts.database else database,
         )
 
 
@@ -147,5 +179,7 @@ def _advice(facts: Facts) -> Iterator[str]:
         )
     if facts.role_is_superuser:
         yield f"{facts.role} is a superuser and is left as it is; Toban needs none: choose another role with --role"
+    for database, detail in facts.unseen_databases:
+        yield f"{database} was not looked at, so that nobody knows whether {facts.role} reads its sequences: {detail}"
     if facts.standby:
         yield "this is a standby: the role and the extension come from its primary; run this there too"

@@ -9,6 +9,8 @@ import httpx
 import structlog
 from structlog.testing import LogCapture, ReturnLogger
 
+from collectors import COLLECTORS
+from collectors.contract import Kind
 from daemon.configuration.targets import with_host
 from daemon.configuration.tree import Configuration
 from daemon.service import Service
@@ -21,7 +23,7 @@ from toban.config import WRITTEN
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-HOST_COLLECTORS = ("cpu", "memory", "disk_io", "network", "disks", "processes")
+HOST_COLLECTORS = tuple(c.name for c in COLLECTORS if c.serves(Kind.HOST) and not c.listed)
 
 
 def configured(home: Path, *targets: dict[str, Any], only: tuple[str, ...] = ("cpu",), **written: Any) -> Configuration:  # noqa: ANN401 - as YAML has them

@@ -277,3 +277,18 @@ def test_without_a_configured_state_the_services_one_is_read(tmp_path: Path, mon
     config.write_text("targets: []\n")
     ended = toban("-c", config, "statements", "--json", XDG_STATE_HOME=str(tmp_path / "own"))
     assert [statement["queryid"] for statement in json.loads(ended.out)] == ["7"]
+
+
+async def test_status_leaves_out_what_nobody_need_mend_unless_asked(daemon: Serving, config: Path) -> None:
+    """A version that has it not, a history that is young: counted, and shown by --all."""
+    await quiet(daemon)
+    turn(daemon, "sqlite", gaps=(a_gap("its log", Reason.VERSION), a_gap("its tables", Reason.LOCKED)))
+    turn(daemon, "sqlite_check", failure=a_failure(Reason.UNSUPPORTED, detail="no such thing here"))
+    short, whole = (await said(config, "status")).out, (await said(config, "status", "--all")).out
+    assert "its tables" in short
+    assert "its log" not in short
+    assert "no such thing here" not in short
+    assert "still to be learned: " in short
+    assert "its log" in whole
+    assert "no such thing here" in whole
+    assert "still to be learned" not in whole

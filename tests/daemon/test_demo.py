@@ -16,17 +16,21 @@ import psutil
 import pytest
 
 from collectors import COLLECTORS
+from collectors.contract import Kind
 from daemon.demo import server as server_module
 from daemon.demo import staging
 from daemon.demo.programs import Programs, find_programs
 from daemon.demo.server import DemoServer
+from tests.conftest import NewCluster
 from tests.daemon.running import free_port
 from tests.waiting import eventually_sync
 from toban.errors import UnavailableError, UsageError
 from toban.language import Language
+from toban.secrets import Dsn
 
 pytestmark = pytest.mark.integration
 WITHIN_SECONDS = 60.0
+KINDS = (Kind.HOST, Kind.POSTGRESQL, Kind.SQLITE)  # of the demo's targets
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -99,9 +103,13 @@ def test_once_measures_with_every_collector_and_leaves_nothing_behind(stage: Pat
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     has_statements = find_programs().has_statements
-    expected = {c.name for c in COLLECTORS if has_statements or c.name != "statements"}
+    serving = [c for c in COLLECTORS if not c.listed and any(map(c.serves, KINDS))]
+    expected = {c.name for c in serving if has_statements or c.name != "statements"}
     assert expected <= set(ended.stdout.split())
     assert "every collector measured" in ended.stdout
+    told = {line.split()[1]: line for line in ended.stdout.splitlines() if line.startswith(" shop ")}
+    assert "privilege" not in told["sequences"]
+    assert re.findall(r"(\S+ \S+) \(privilege\)", told["server_security"]) == ["stored passwords"]
     assert re.search(r"http://127\.0\.0\.1:\d+/metrics", ended.stdout)
     eventually_sync(lambda: nothing_left(stage))
 
@@ -180,12 +188,20 @@ def test_configuration_leaves_statements_out_where_they_cannot_be_had(stage: Pat
     programs = Programs(folder=find_programs().folder, has_statements=False)
     server = DemoServer(programs, stage / "home", free_port(), keep=False)
     try:
-        configuration = staging.configured(server, 0, Language.EN)
+        configuration = staging.configured(staging.written(server, 0, Language.EN))
         assert not configuration.settings_of("statements").enabled
         assert [target.name for target in configuration.targets] == ["host", "shop", "memory"]
         assert "shared_preload_libraries" not in server._settings()
     finally:
         server.stop()
+
+
+async def test_role_that_cannot_be_made_ends_the_demonstration(new_cluster: NewCluster) -> None:
+    """With the statement that was refused."""
+    cluster = new_cluster()
+    cluster.psql("CREATE ROLE somebody LOGIN")
+    with pytest.raises(UnavailableError, match=r'demo: CREATE ROLE "toban".*permission denied'):
+        await staging.admit(Dsn(cluster.dsn(user="somebody")))
 
 
 def test_server_that_does_not_start_says_its_last_word(stage: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,13 @@ def test_first_turn_is_almost_at_once() -> None:
     assert 100.0 <= first_turn("main/activity", 100.0).at <= 100.3
 
 
+def test_first_turns_of_many_targets_are_spread() -> None:
+    """A hundred that all began at once would be slow by their own number, and be stretched for it by the budget."""
+    moments = [first_turn(f"server{number}/activity", 0.0, targets=100).at for number in range(1000)]
+    assert 0.0 <= min(moments) < 1.0
+    assert 19.0 < max(moments) <= 20.0
+
+
 def test_a_failing_pair_comes_later_and_later_up_to_ten_minutes() -> None:
     """A missing privilege is asked for less and less often, and never given up on."""
     due = next_turn(now=0.0, every_seconds=15, offset=0)

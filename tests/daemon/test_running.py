@@ -297,7 +297,7 @@ def test_status_and_metrics_answer_from_the_running_daemon(shared_daemon: Daemon
     status = toban("-c", daemon.config, "status")
     assert status.status == 0, status.out + status.err
     assert "main" in status.out
-    assert "not running" not in status.out
+    assert "daemon is not running" not in status.out
     assert "pg_connections_used_ratio" in toban("-c", daemon.config, "metrics", "pg_conn*").out
     assert daemon.toban("metrics", "nothing_*").returncode == 1
 

@@ -10,10 +10,13 @@ import pytest
 
 from collectors.postgresql.server import PostgresServer, ServerLimits
 from collectors.postgresql.sql import Query
+from daemon.setup.applying import apply
+from daemon.setup.looking import facts_of, libraries
 from daemon.setup.plan import Facts, Plan, Step, plan
-from daemon.setup.postgresql import apply, facts_of, libraries, setup
+from daemon.setup.postgresql import setup
 from tests.clusters import Cluster
 from tests.conftest import NewCluster, StandbyOf
+from tests.daemon.preparing import run_setup
 from toban.clock import SystemClock
 from toban.errors import TobanError, UnavailableError, UsageError
 from toban.language import Language
@@ -30,7 +33,7 @@ def some_facts(**changed: Any) -> Facts:  # noqa: ANN401 - any of the fields
         "role_exists": True,
         "can_login": True,
         "role_is_superuser": False,
-        "connection_limit": 3,
+        "connection_limit": 4,
         "monitors": True,
         "role_settings": ALL_SET,
         "closed_databases": (),
@@ -44,6 +47,8 @@ def some_facts(**changed: Any) -> Facts:  # noqa: ANN401 - any of the fields
         "preload_seen": True,
         "preloaded": ("pg_stat_statements",),
         "running": ("pg_stat_statements",),
+        "sees_hba": True,
+        "calls_hba": True,
         **changed,
     }
     return Facts(**facts)
@@ -52,13 +57,6 @@ def some_facts(**changed: Any) -> Facts:  # noqa: ANN401 - any of the fields
 def sql_of(found: Plan) -> list[str]:
     """The statements of a plan."""
     return [step.sql for step in found.steps]
-
-
-def run_setup(
-    cluster: Cluster, *, user: str = "postgres", role: str = "toban", apply: bool = False, as_json: bool = False
-) -> int:
-    """The command on a real server."""
-    return setup(cluster.dsn(user=user), role=role, apply=apply, as_json=as_json, language=Language.EN)
 
 
 def test_setup_of_a_prepared_server_is_empty() -> None:
@@ -77,18 +75,26 @@ def test_setup_of_a_bare_server_is_everything() -> None:
         installed=None,
         preloaded=("auto_explain",),
         running=("auto_explain",),
+        sees_hba=False,
+        calls_hba=False,
+        hidden_sequences=(("another", ("a", "b")), ("postgres", ("public",))),
     )
     found = plan(bare)
     assert sql_of(found) == [
-        'CREATE ROLE "toban" LOGIN CONNECTION LIMIT 3',
+        'CREATE ROLE "toban" LOGIN CONNECTION LIMIT 4',
         'GRANT pg_monitor TO "toban"',
         "ALTER ROLE \"toban\" SET statement_timeout = '4s'",
         "ALTER ROLE \"toban\" SET lock_timeout = '100ms'",
         "ALTER ROLE \"toban\" SET default_transaction_read_only = 'on'",
         "ALTER ROLE \"toban\" SET search_path = 'pg_catalog'",
+        'GRANT SELECT ON pg_catalog.pg_hba_file_rules TO "toban"',
+        'GRANT EXECUTE ON FUNCTION pg_catalog.pg_hba_file_rules() TO "toban"',
         "CREATE EXTENSION IF NOT EXISTS pg_stat_statements",
         "ALTER SYSTEM SET shared_preload_libraries = 'auto_explain', 'pg_stat_statements'",
+        'GRANT SELECT ON ALL SEQUENCES IN SCHEMA "public" TO "toban"',
+        'GRANT SELECT ON ALL SEQUENCES IN SCHEMA "a", "b" TO "toban"',
     ]
+    assert [step.database for step in found.steps] == [None] * 11 + ["another"]
     assert all(step.why for step in found.steps)
     assert found.restart == ("shared_preload_libraries",)
 
@@ -97,8 +103,8 @@ def test_setup_of_a_bare_server_is_everything() -> None:
     ("changed", "expected"),
     [
         ({"can_login": False}, ['ALTER ROLE "toban" LOGIN']),
-        ({"connection_limit": -1}, ['ALTER ROLE "toban" CONNECTION LIMIT 3']),
-        ({"connection_limit": 1}, ['ALTER ROLE "toban" CONNECTION LIMIT 3']),
+        ({"connection_limit": -1}, ['ALTER ROLE "toban" CONNECTION LIMIT 4']),
+        ({"connection_limit": 3}, ['ALTER ROLE "toban" CONNECTION LIMIT 4']),  # as Toban 0.1 made it
         ({"connection_limit": 10}, []),
         ({"monitors": False}, ['GRANT pg_monitor TO "toban"']),
         (
@@ -106,6 +112,12 @@ def test_setup_of_a_bare_server_is_everything() -> None:
             ["ALTER ROLE \"toban\" SET lock_timeout = '100ms'"],
         ),
         ({"closed_databases": ('we"ird',)}, ['GRANT CONNECT ON DATABASE "we""ird" TO "toban"']),
+        ({"sees_hba": False}, ['GRANT SELECT ON pg_catalog.pg_hba_file_rules TO "toban"']),
+        ({"calls_hba": False}, ['GRANT EXECUTE ON FUNCTION pg_catalog.pg_hba_file_rules() TO "toban"']),
+        (
+            {"hidden_sequences": (("shop", ('we"ird', "連番")),)},
+            ['GRANT SELECT ON ALL SEQUENCES IN SCHEMA "we""ird", "連番" TO "toban"'],
+        ),
         ({"installed": "1.9"}, ["ALTER EXTENSION pg_stat_statements UPDATE"]),
         ({"schema_open": False}, ['GRANT USAGE ON SCHEMA "public" TO "toban"']),
         ({"available": None, "installed": None, "preloaded": (), "running": ()}, []),
@@ -131,6 +143,7 @@ def test_setup_says_only_what_is_missing(changed: dict[str, Any], expected: list
         ({"preload_seen": False, "preloaded": (), "running": ()}, "superuser"),
         ({"role_is_superuser": True}, "--role"),
         ({"standby": True}, "primary"),
+        ({"unseen_databases": (("broken", "out of order"),)}, "broken was not looked at"),
     ],
 )
 def test_setup_advises_what_it_does_not_do(changed: dict[str, Any], word: str) -> None:
@@ -198,7 +211,7 @@ def test_setup_prints_a_script_that_psql_can_run(new_cluster: NewCluster, capsys
     assert 'GRANT CONNECT ON DATABASE "clo""sed"' in script
     lines = script.splitlines()
     statements = [number for number, line in enumerate(lines) if line and not line.startswith("--")]
-    assert len(statements) == 9
+    assert len(statements) == 11
     assert all(lines[number - 1].startswith("-- ") for number in statements)
 
 
@@ -262,7 +275,7 @@ def test_setup_without_the_privilege_stops_at_the_first_refusal(
     assert run_setup(cluster, user="somebody", apply=True) == 1
     said = capsys.readouterr().out
     assert said.splitlines()[0].startswith('privilege: CREATE ROLE "toban"')
-    assert "stopped; statements not run: 7" in said
+    assert "stopped; statements not run: 9" in said
 
 
 @pytest.mark.integration

@@ -60,6 +60,18 @@ def test_what_a_host_does_not_offer_is_no_warning() -> None:
     assert watch.standing().pairs[0].reason == "unsupported"
 
 
+def test_what_asks_nothing_of_the_target_says_nothing_of_it() -> None:
+    """Trends are drawn from memory: a server that is down does not come up by them, and is not tried by them."""
+    idle = a_named("b")
+    idle.__dict__["asks"] = False
+    watch = a_watch(a_named("a"), idle)
+    watch.note(a_collection(collector="b"))
+    assert (watch.standing().up, watch.tried_at) == (None, None)
+    watch.note(a_collection(collector="a", failure=a_failure(Reason.UNREACHABLE)))
+    watch.note(a_collection(collector="b"))
+    assert watch.standing().up is False
+
+
 @pytest.mark.parametrize("reason", [Reason.STUCK, Reason.INTERNAL])
 def test_a_fault_of_our_own_says_nothing_of_the_target(reason: Reason) -> None:
     """Neither up nor down follows from it."""

@@ -206,3 +206,24 @@ def test_secret_in_a_model_is_refused_without_being_quoted(value: object, why: s
 def test_secret_is_described_as_a_password_to_editors() -> None:
     """They may hide it while it is typed."""
     assert TypeAdapter(Secret).json_schema() == {"type": "string", "format": "password"}
+
+
+@pytest.mark.parametrize(
+    ("dsn", "local"),
+    [
+        ("postgresql://toban@127.0.0.1:5432/postgres", True),
+        ("postgresql://toban@localhost/postgres", True),
+        ("postgresql://toban@[::1]:5432/postgres", True),
+        ("postgresql:///postgres?host=/run/postgresql", True),
+        ("postgresql://%2Frun%2Fpostgresql/postgres", True),
+        ("postgresql://toban@/postgres", True),
+        ("mysql://toban@db2/?socket=/run/mysqld/mysqld.sock", True),
+        ("postgresql://toban@db2.example.org/postgres", False),
+        ("postgresql://toban@127.0.0.1,db2/postgres", False),
+        ("postgresql://toban@localhost/postgres?host=db2", False),
+        ("postgresql://toban@192.0.2.1:5432/postgres", False),
+    ],
+)
+def test_dsn_knows_whether_it_leads_to_this_machine(dsn: str, *, local: bool) -> None:
+    """Over a socket or loopback; a name that is another machine's is not tried."""
+    assert Dsn(dsn).local is local

@@ -6,6 +6,8 @@ from collectors.postgresql.databases import (
     CACHE_HIT,
     CHECKSUM_FAILURES,
     COMPATIBLE,
+    FREEZE_AGE,
+    MULTIXACT_WRAPAROUND,
     SESSIONS,
     SESSIONS_LOST,
     WRAPAROUND,
@@ -108,6 +110,27 @@ async def test_databases_wraparound_is_the_nearer_of_both_limits(new_cluster: Ne
     await server.close()
     assert the_value(findings, WRAPAROUND, datname="app") == pytest.approx(float(cluster.psql(sql)))
     assert the_value(findings, WRAPAROUND, datname="app") >= 20 / 2**31
+
+
+@pytest.mark.integration
+async def test_databases_tell_how_far_multixacts_and_freezing_are(new_cluster: NewCluster) -> None:
+    """Multixacts apart from transactions, and the age as a share of what makes autovacuum freeze."""
+    cluster = new_cluster(settings={"autovacuum_freeze_max_age": "100000"})
+    cluster.psql("create table t (a int); insert into t values (1)")
+    holder, other = await cluster.connect(), await cluster.connect()
+    for session in (holder, other):  # two that lock one row share a multixact
+        await session.execute("begin")
+        await session.execute("select from t for share")
+    for session in (holder, other):
+        await session.close()
+    server = a_server(cluster)
+    findings = await a_collector(server).collect()
+    await server.close()
+    multixacts = int(cluster.psql("select mxid_age(datminmxid) from pg_database where datname = 'postgres'"))
+    assert multixacts >= 1
+    assert the_value(findings, MULTIXACT_WRAPAROUND, datname="postgres") == multixacts / 2**31
+    age = int(cluster.psql("select age(datfrozenxid) from pg_database where datname = 'postgres'"))
+    assert the_value(findings, FREEZE_AGE, datname="postgres") == pytest.approx(age / 100000)
 
 
 @pytest.mark.integration

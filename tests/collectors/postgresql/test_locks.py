@@ -2,8 +2,7 @@ import asyncio
 
 import pytest
 
-from collectors.contract import CollectorSettings
-from collectors.postgresql.locks import COUNT, MODES, WAITING, Locks
+from collectors.postgresql.locks import COUNT, MODES, WAITING, Locks, LocksSettings
 from collectors.postgresql.server import Databases
 from tests.clusters import Cluster
 from tests.collectors.postgresql.sources import a_server, found, the_value
@@ -18,7 +17,7 @@ pytestmark = pytest.mark.integration
 async def look(cluster: Cluster, databases: Databases | None = None) -> Findings:
     """One look at the locks."""
     server = a_server(cluster, databases=databases)
-    findings = await Locks(server, CollectorSettings(), SystemClock()).collect()
+    findings = await Locks(server, LocksSettings(), SystemClock()).collect()
     await server.close()
     return findings
 
@@ -75,4 +74,4 @@ async def test_locks_waited_for_are_counted(postgres: Cluster, unique_database: 
 async def test_locks_are_those_of_the_databases_looked_at(postgres: Cluster, unique_database: str) -> None:
     """A database that the configuration leaves out is left out here too."""
     findings = await look(postgres, Databases(include=(unique_database,)))
-    assert {sample.labelled["datname"] for sample in findings.samples} == {unique_database}
+    assert {sample.labels[0] for sample in findings.samples if sample.labels} == {unique_database}

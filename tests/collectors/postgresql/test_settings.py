@@ -69,7 +69,7 @@ async def test_settings_have_the_exporters_names(postgres: Cluster) -> None:
     for name in ("work_mem", "maintenance_work_mem", "effective_cache_size", "max_wal_size"):
         assert seen[f"pg_settings_{name}_bytes"] > 0
     assert len(seen) == len(findings.samples) > 230
-    dynamic = [s.metric for s in findings.samples if s.metric is not PENDING_RESTART]
+    dynamic = [s.metric for s in findings.samples if s.metric not in Settings.metrics]
     assert all(metric.compatible and metric.name.startswith(PREFIX) for metric in dynamic)
     assert findings.gaps == ()
 
@@ -119,8 +119,9 @@ async def test_settings_in_an_unknown_unit_are_a_gap(postgres15: Cluster) -> Non
 
     class Strange(Settings):
         query = Asking(
-            "select * from (values ('a.b', '1', '', 'integer', false), ('a_b', '2', '', 'integer', false), "
-            "('far', '3', 'parsec', 'real', false)) as s (name, setting, unit, vartype, pending_restart)"
+            "select *, setting as shown, false as fixed from (values ('a.b', '1', '', 'integer', false), "
+            "('a_b', '2', '', 'integer', false), ('far', '3', 'parsec', 'real', false)) "
+            "as s (name, setting, unit, vartype, pending_restart)"
         )
 
     findings = await collected(postgres15, Strange)

@@ -1,16 +1,20 @@
+from pathlib import Path
+
 import asyncpg
 import pytest
 
-from collectors.postgresql.server import Databases, DownError
+from collectors.postgresql.server import Databases, DownError, PostgresServer, ServerLimits
 from collectors.postgresql.sizes import SHARE_OF_TIMEOUT, SIZE, TOTAL, Sizes, SizesSettings
 from collectors.postgresql.sql import Query
 from tests.builders import ManualClock
 from tests.clusters import Cluster
+from tests.collectors.postgresql.measuring import ask
 from tests.collectors.postgresql.sources import Asking, a_server, found, the_value
 from tests.conftest import NewCluster
 from toban.clock import Clock, SystemClock
 from toban.outcomes import Reason
 from toban.samples import Findings
+from toban.secrets import Dsn
 
 pytestmark = pytest.mark.integration
 
@@ -55,7 +59,8 @@ async def test_sizes_of_a_dropped_database_are_a_gap(new_cluster: NewCluster, ma
     """A database that vanishes between the list and its turn is a gap, and no other suffers."""
     cluster = new_cluster(major)
     listing = Asking(
-        "select oid::int8, datname::text from pg_database where datname = 'postgres' union select 99, 'gone'"
+        "select oid::int8, datname::text, null as data_directory from pg_database where datname = 'postgres'"
+        " union select 99, 'gone', null"
     )
     collector = a_collector(cluster, listing=listing)
     findings = await collector.collect()
@@ -138,3 +143,38 @@ async def test_sizes_fail_when_the_server_goes(new_cluster: NewCluster) -> None:
         await collector.collect()
     assert collector.source.explain(caught.value).down
     await collector.source.close()
+
+
+async def test_sizes_learn_where_the_databases_lie(postgres: Cluster, unique_database: str) -> None:
+    """On this machine: so that it can be told when the disk below them is full."""
+    collector = a_collector(postgres)
+    assert place_of(collector.source) is None
+    await collector.collect()
+    await collector.source.close()
+    assert place_of(collector.source) == Path(collector.source.data_directory or "")
+    assert (await ask(postgres, "show data_directory")) == str(place_of(collector.source))
+
+
+async def test_place_of_a_server_elsewhere_is_not_known(postgres15: Cluster, tmp_path: Path) -> None:
+    """A directory that this machine has not, or that is across a network, is nowhere; a shut door is no absence."""
+    server = a_server(postgres15)
+    server.data_directory = "/nowhere/at/all"
+    assert place_of(server) is None
+    server.data_directory = str(tmp_path)
+    assert place_of(server) == tmp_path
+    far = PostgresServer(Dsn("postgresql://toban@db2.example.org/postgres"), SystemClock(), ServerLimits())
+    far.data_directory = str(tmp_path)
+    assert place_of(far) is None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "stat", refuse)
+        assert place_of(server) == tmp_path
+
+
+def place_of(server: PostgresServer) -> Path | None:
+    """What it says now; it may say otherwise in a moment."""
+    return server.place
+
+
+def refuse(*_: object, **__: object) -> None:
+    """As a folder of another user does."""
+    raise PermissionError

@@ -121,6 +121,25 @@ async def test_archiver_that_fails_is_seen(new_cluster: NewCluster, manual_clock
         await eventually(lambda: _archived(collector, manual_clock), within_seconds=90)
 
 
+@pytest.mark.parametrize("major", [15, 16, 18])
+async def test_files_that_wait_behind_a_failing_archiver_are_counted_exactly(
+    major: int, new_cluster: NewCluster, manual_clock: ManualClock
+) -> None:
+    """Three segments are finished while the command fails: three wait, and none has been archived."""
+    cluster = new_cluster(major, settings={"archive_mode": "on", "archive_command": "false", "autovacuum": "off"})
+    async with measured(cluster, manual_clock) as collector:
+        before = value(await collector.collect(), READY)
+        assert before == 0
+        for _ in range(3):
+            await cluster.execute("SELECT pg_logical_emit_message(true, 'x', 'y')")
+            await cluster.execute("SELECT pg_switch_wal()")
+        await eventually(lambda: _failing(collector, manual_clock))
+        manual_clock.advance(FILES_SECONDS)
+        findings = await collector.collect()
+        assert value(findings, READY) == 3
+        assert value(findings, ARCHIVED) == 0
+
+
 async def _failing(collector: Wal, clock: ManualClock) -> bool:
     clock.advance(FILES_SECONDS)
     findings = await collector.collect()

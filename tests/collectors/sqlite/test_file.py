@@ -12,7 +12,9 @@ import pytest
 
 from collectors.sqlite import survey
 from collectors.sqlite.database import USER_VERSION, SqliteCollector, SqliteSettings
-from collectors.sqlite.file import Look, SqliteFile
+from collectors.sqlite.file import SqliteFile
+from collectors.sqlite.locks import descriptor_of
+from collectors.sqlite.looking import Look, UnusableError
 from collectors.sqlite.survey import query
 from tests import sqlite_files
 from tests.builders import ManualClock
@@ -209,3 +211,49 @@ def test_sqlite_closed_connection_needs_no_end(tmp_path: Path) -> None:
     with look.connection() as connection:
         connection.close()
         look.end()
+
+
+CLOSED = 10_000_000  # a number beyond what any process may open
+
+
+@pytest.mark.parametrize("closes", [1, survey.ATTEMPTS])
+async def test_descriptor_that_another_look_closes_tells_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closes: int
+) -> None:
+    """What was read through it may be of any file: once more, a bounded number of times."""
+    path = a_database(tmp_path / "ledger.db")
+    others: list[int] = []
+
+    def another_looks(found: os.stat_result) -> int | None:
+        if len(others) < closes:
+            others.append(os.open("/dev/zero", os.O_RDONLY) if len(others) % 2 else CLOSED)
+            return others[-1]
+        return descriptor_of(found)
+
+    monkeypatch.setattr(survey, "descriptor_of", another_looks)
+    source = SqliteFile(path)
+    try:
+        if closes == 1:
+            assert (await source.look("it", survey.survey, timeout_seconds=10)).size_bytes == path.stat().st_size
+        else:
+            with pytest.raises(UnusableError, match="closed during every attempt") as error:
+                await source.look("it", survey.survey, timeout_seconds=10)
+            assert source.explain(error.value).reason is Reason.LOCKED
+    finally:
+        for descriptor in others[1::2]:
+            os.close(descriptor)
+
+
+def test_what_a_foreign_descriptor_told_counts_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number was given away before it was used; the next one is the file's own."""
+    path = a_database(tmp_path / "ledger.db")
+    with path.open("rb") as own, Path("/dev/zero").open("rb") as foreign:
+        numbers = [foreign.fileno(), own.fileno()]
+        monkeypatch.setattr(survey, "descriptor_of", lambda _: numbers.pop(0))
+        assert survey.through(path.stat(), lambda descriptor: os.pread(descriptor, 6, 0)) == b"SQLite"
+    assert numbers == []
+
+
+def test_log_that_nobody_shares_is_not_locked(tmp_path: Path) -> None:
+    """There is nothing to hold a lock on."""
+    assert not survey._log_locked(a_database(tmp_path / "ledger.db"))

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from collectors import COLLECTORS
+from collectors.contract import Collector, CollectorSettings
 from daemon.configuration import load
 from daemon.configuration.files import read_bounded
 from daemon.configuration.lending import Lenders
@@ -44,9 +46,23 @@ def test_shipped_file_says_the_defaults_where_it_says_anything(tmp_path: Path) -
 def test_shipped_file_is_accepted_with_every_key_switched_on(uncommented: Path) -> None:
     """No commented example is wrong, and what it shows of collectors and limits are the defaults."""
     found = load(uncommented, {"CREDENTIALS_DIRECTORY": str(uncommented.parent)}).configuration
-    assert found.collect == Configuration().collect
+    lists = {collector.name for collector in COLLECTORS if collector.listed}
+    assert found.collect.model_dump(exclude=lists) == Configuration().collect.model_dump(exclude=lists)
     plain, full = load(SHIPPED, {}).configuration.targets[-1], found.targets[0]
     assert full.model_copy(update={"labels": {}}) == plain
+
+
+@pytest.mark.parametrize("collector", [pytest.param(c, id=c.name) for c in COLLECTORS if c.listed])
+def test_shipped_file_shows_lists_by_one_entry_at_its_defaults(
+    uncommented: Path, collector: type[Collector[Any, Any]]
+) -> None:
+    """Its cadence, deadline and switch are the defaults; what makes it an example stands beside them."""
+    found = load(uncommented, {"CREDENTIALS_DIRECTORY": str(uncommented.parent)}).configuration
+    (entry,) = found.entries_of(collector.name)
+    fields = collector.settings_model.model_fields
+    assert {key: getattr(entry, key) for key in CollectorSettings.model_fields} == {
+        key: fields[key].default for key in CollectorSettings.model_fields
+    }
 
 
 def test_shipped_file_shows_every_key(uncommented: Path) -> None:

@@ -12,6 +12,11 @@ select
     s.sessions, s.sessions_abandoned, s.sessions_fatal, s.sessions_killed,
     extract(epoch from s.stats_reset)::float8 as counted_since,
     extract(epoch from pg_postmaster_start_time())::float8 as started_at,
-    greatest(age(d.datfrozenxid), mxid_age(d.datminmxid)) / 2147483648.0::float8 as wraparound
+    greatest(age(d.datfrozenxid), mxid_age(d.datminmxid)) / 2147483648.0::float8 as wraparound,
+    mxid_age(d.datminmxid) / 2147483648.0::float8 as multixact_wraparound,
+    greatest(
+        age(d.datfrozenxid) / current_setting('autovacuum_freeze_max_age')::float8,
+        mxid_age(d.datminmxid) / current_setting('autovacuum_multixact_freeze_max_age')::float8
+    ) as freeze_age
 from pg_stat_database as s
 left join pg_database as d on d.oid = s.datid

@@ -5,7 +5,7 @@
 -- first group all indexes of the database. From 14 on.
 with sized as materialized (
     select
-        c.oid, c.relname, c.relnamespace, c.reltoastrelid,
+        c.oid, c.relname, c.relnamespace, c.reltoastrelid, c.relpages,
         greatest(c.relpages, 0)::bigint + greatest(coalesce(t.relpages, 0), 0) as pages
     from pg_class c
     left join pg_class t on t.oid = c.reltoastrelid
@@ -24,7 +24,7 @@ with sized as materialized (
         and database in (0, (select oid from pg_database where datname = current_database()))
 ), measured as (
     select
-        c.oid, n.nspname as schemaname, c.relname, i.idx_scan, i.idx_tup_fetch,
+        c.oid, c.reltoastrelid, n.nspname as schemaname, c.relname, i.idx_scan, i.idx_tup_fetch,
         exists (select from locked where relation in (c.oid, c.reltoastrelid))
             or exists (
                 select from pg_index x join locked l on l.relation = x.indexrelid
@@ -43,6 +43,7 @@ with sized as materialized (
     ) i on true
 )
 select
+    oid::int8 as oid,
     schemaname,
     relname,
     locked,
@@ -66,13 +67,31 @@ select
     pg_stat_get_autovacuum_count(oid) as autovacuum_count,
     pg_stat_get_analyze_count(oid) as analyze_count,
     pg_stat_get_autoanalyze_count(oid) as autoanalyze_count,
+    extract(epoch from now() - greatest(
+        pg_stat_get_last_vacuum_time(oid), pg_stat_get_last_autovacuum_time(oid)
+    ))::float8 as vacuum_age,
+    extract(epoch from now() - greatest(
+        pg_stat_get_last_analyze_time(oid), pg_stat_get_last_autoanalyze_time(oid)
+    ))::float8 as analyze_age,
+    pg_stat_get_blocks_hit(oid) + coalesce(pg_stat_get_blocks_hit(nullif(reltoastrelid, 0)), 0) as blks_hit,
+    pg_stat_get_blocks_fetched(oid) + coalesce(pg_stat_get_blocks_fetched(nullif(reltoastrelid, 0)), 0) as blks_fetched,
+    extract(epoch from pg_stat_get_db_stat_reset_time(
+        (select oid from pg_database where datname = current_database())
+    ))::float8 as counted_since,
+    extract(epoch from pg_postmaster_start_time())::float8 as started_at,
+    case when not locked then pg_relation_size(oid) end as heap_bytes,
+    case when not locked then pg_total_relation_size(nullif(reltoastrelid, 0)) end as toast_bytes,
     case when not locked then pg_table_size(oid) end as table_size_bytes,
     case when not locked then pg_indexes_size(oid) end as index_size_bytes
 from measured
 union all
 select
-    '', 'other', false, count(*),
+    null, '', 'other', false, count(*),
     null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null,
+    null, null, null, null, null, null,
+    coalesce(sum(greatest(relpages, 0)), 0)::bigint * current_setting('block_size')::bigint,
+    (coalesce(sum(pages), 0) - coalesce(sum(greatest(relpages, 0)), 0))::bigint
+        * current_setting('block_size')::bigint,
     coalesce(sum(pages), 0)::bigint * current_setting('block_size')::bigint,
     (
         select coalesce(sum(x.relpages), 0)::bigint * current_setting('block_size')::bigint

@@ -11,6 +11,8 @@ select
     extract(epoch from clock_timestamp() - w.last_msg_receipt_time)::float8 as message_age_seconds,
     extract(epoch from current_setting('wal_receiver_timeout')::interval)::float8 as silence_seconds,
     (select count(*) from pg_stat_get_wal_senders()) as standbys,
-    (select count(*) from pg_get_replication_slots()) as slots
+    (select count(*) from pg_get_replication_slots()) as slots,
+    (select count(*) from pg_subscription) as subscriptions,
+    current_setting('synchronous_standby_names') as synchronous
 from (select pg_is_in_recovery() as standby) r
 left join pg_stat_wal_receiver w on true

@@ -30,7 +30,9 @@ select
     current_setting('track_io_timing')::bool as io_timing,
     preload.setting as preloaded, -- null: not to be seen without pg_read_all_settings
     coalesce(preload.pending_restart, false) as preload_pending,
-    has_table_privilege('pg_catalog.pg_file_settings', 'select') as sees_files
+    has_table_privilege('pg_catalog.pg_file_settings', 'select') as sees_files,
+    coalesce(has_table_privilege(r.oid, 'pg_catalog.pg_hba_file_rules', 'select'), false) as sees_hba,
+    coalesce(has_function_privilege(r.oid, 'pg_catalog.pg_hba_file_rules()', 'execute'), false) as calls_hba
 from (values (0)) as one
 left join pg_roles as r on r.rolname = $1
 left join pg_extension as e on e.extname = 'pg_stat_statements'

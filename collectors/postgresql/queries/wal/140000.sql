@@ -4,6 +4,8 @@ select
         when pg_is_in_recovery() then pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')
         else pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')
     end::float8 as position_bytes,
+    pg_is_in_recovery() as standby,
+    c.timeline_id as timeline,
     extract(epoch from clock_timestamp() - c.checkpoint_time)::float8 as checkpoint_age_seconds,
     a.archived_count,
     a.failed_count,

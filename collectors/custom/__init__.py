@@ -1,0 +1,1 @@
+"""Somebody's own SQL, turned into metrics: `collect: custom:`."""

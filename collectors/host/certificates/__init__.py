@@ -1,0 +1,1 @@
+"""Certificates in files and behind live endpoints: when they end, and whether they are trusted."""

@@ -1,0 +1,1 @@
+"""How open the host stands: updates that wait, ports that listen, the firewall, vulnerable packages."""

@@ -1,0 +1,1 @@
+"""PgBouncer, through its admin console."""

@@ -1,0 +1,2 @@
+-- A collector's words.
+SELECT body FROM memory WHERE target = ? AND name = ?

@@ -1,0 +1,26 @@
+"""The frame around every piece of advice: headings, actions, and what stands there when there is nothing to advise."""
+
+ADVICE: dict[str, tuple[str, str]] = {
+    "column.action": ("action", "対応"),
+    "column.subject": ("subject", "対象"),
+    "column.present": ("now", "現在"),
+    "column.wanted": ("better", "推奨"),
+    "column.gain": ("gains", "削減量"),
+    "column.why": ("why", "理由"),
+    "action.add": ("add", "追加"),
+    "action.alter": ("alter", "変更"),
+    "action.check": ("check", "確認"),
+    "action.create": ("create", "作成"),
+    "action.drop": ("drop", "削除"),
+    "action.rebuild": ("rebuild", "再構築"),
+    "action.reset": ("reset", "既定値に戻す"),
+    "action.restart": ("restart", "再起動"),
+    "action.set": ("set", "設定"),
+    "action.vacuum": ("vacuum", "バキューム"),
+    "action.wait": ("wait", "待機"),
+    "action.write": ("write", "書き出し"),
+    "table.advice": ("Advice", "推奨事項"),
+    "advising.run": ("What to run, once you agree:", "同意のうえで実行するもの:"),
+    "advising.place": ("{target}, database {database}", "{target}、データベース {database}"),
+    "advising.nothing": ("nothing to advise", "推奨事項はありません"),
+}
