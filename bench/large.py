@@ -17,7 +17,8 @@ def large_server(plan: Plan) -> dict[str, float]:
     """Toban's costs there at its defaults.
 
     The window begins with the daemon: the first round of every collector falls into it, those of the slow ones too,
-    whose next is hours away. An hour's mean is lower.
+    whose next is hours away. An hour's mean is lower. So does the one daily question to the package manager: a program
+    that lives for two seconds, whose memory is told apart.
     """
     whole = replace(plan, warm_up_seconds=0.0, window_seconds=plan.large_seconds)
     with (
@@ -27,5 +28,5 @@ def large_server(plan: Plan) -> dict[str, float]:
     ):
         figures = window.over_minutes(there, [watcher], whole)["toban"]
         series = Scraper(watcher.port).ask().series
-    wanted = ("server_per_minute", "connections", "resident", "cpu_per_minute", "lag")
+    wanted = ("server_per_minute", "connections", "own", "resident", "cpu_per_minute", "lag")
     return {f"large_{key}": figures[key] for key in wanted} | {"large_series": series}

@@ -21,7 +21,6 @@ SMALL = Size(databases=1, tables=10, used=10)
 CONNECTIONS = 450
 QUICK_COLLECTORS = ("identity", "activity", "databases", "locks", "replication", "wal")
 QUICK_SECONDS = 15.0
-SETTLE_SECONDS = 30.0
 
 
 def many_targets(plan: Plan) -> dict[str, float]:
@@ -32,7 +31,7 @@ def many_targets(plan: Plan) -> dict[str, float]:
     ):
         add_databases(there, plan.many_targets)
         with running(_subject(there, Path(folder), plan.many_targets)) as watcher:
-            time.sleep(SETTLE_SECONDS)
+            time.sleep(plan.many_settle_seconds)
             return asyncio.run(_watched(watcher, plan))
 
 

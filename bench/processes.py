@@ -17,6 +17,7 @@ class Memory:
     """A process tree's memory."""
 
     resident_bytes: int
+    own_bytes: int  # resident, of the process alone
     proportional_bytes: int
 
 
@@ -56,6 +57,7 @@ def memory(pid: int) -> Memory:
     rolled = _of_each(pid, _rollup)
     return Memory(
         resident_bytes=sum(r["Rss"] for r in rolled),
+        own_bytes=rolled[0]["Rss"],
         proportional_bytes=sum(r["Pss"] for r in rolled),
     )
 

@@ -34,6 +34,7 @@ class Seen:
 
     connections: dict[str, int] = field(default_factory=dict)
     resident_bytes: dict[str, int] = field(default_factory=dict)
+    own_bytes: dict[str, int] = field(default_factory=dict)
     lags: dict[str, list[float]] = field(default_factory=dict)
 
 
@@ -92,7 +93,9 @@ async def _sample(connection: Any, watchers: Sequence[Running], seconds: float, 
         for watcher in watchers:
             role = watcher.subject.role
             seen.connections[role] = max(seen.connections.get(role, 0), now.get(role, 0))
-            seen.resident_bytes[role] = max(seen.resident_bytes.get(role, 0), memory(watcher.pid).resident_bytes)
+            held_now = memory(watcher.pid)
+            seen.resident_bytes[role] = max(seen.resident_bytes.get(role, 0), held_now.resident_bytes)
+            seen.own_bytes[role] = max(seen.own_bytes.get(role, 0), held_now.own_bytes)
         await asyncio.sleep(SAMPLE_EVERY_SECONDS)
 
 
@@ -107,6 +110,7 @@ def _figures(watcher: Running, before: Reading, after: Reading, seen: Seen) -> d
         "server_per_minute": per_minute(used.executing_seconds, seconds),
         "planned_per_minute": per_minute(used.with_planning_seconds, seconds),
         "resident": seen.resident_bytes[role],
+        "own": seen.own_bytes[role],
         "proportional": memory(watcher.pid).proportional_bytes,
         "connections": seen.connections[role],
     }

@@ -21,7 +21,7 @@ TOBAN = {
     "history": 150e6,
     "large_server_per_minute": 0.6,
     "large_connections": 2.0,
-    "large_resident": 120e6,
+    "large_own": 120e6,
     "large_lag": 0.02,
     "many_turns": 0.99,
     "many_resident": 250e6,
