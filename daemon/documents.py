@@ -1,7 +1,7 @@
 """What the command line prints and the API answers, as JSON-ready dictionaries: one form for both."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, tzinfo
 from fnmatch import fnmatchcase
 from typing import Any
@@ -14,6 +14,7 @@ from toban.samples import Sample, Unit
 from toban.status import PairStanding, Status, TargetStanding
 
 Document = dict[str, Any]
+NO_ALERTS: Mapping[str, int] = {"critical": 0, "warning": 0, "info": 0}
 
 
 def stamp(at: float | None, zone: tzinfo) -> str | None:
@@ -25,14 +26,14 @@ def _iso(at: datetime) -> str:
     return at.isoformat(timespec="seconds")
 
 
-def status_document(status: Status, zone: tzinfo) -> Document:
-    """`toban status --json` and `/api/v1/status`."""
+def status_document(status: Status, zone: tzinfo, alerts: Mapping[str, int] = NO_ALERTS) -> Document:
+    """`toban status --json` and `/api/v1/status`; `alerts` are counted by severity."""
     return {
         "health": status.health,
         "taken_at": stamp(status.taken_at, zone),
         "components": [{"name": c.name, "state": c.state, "reason": c.reason} for c in status.components],
         "targets": [target_document(target, zone) for target in status.targets],
-        "alerts": {"critical": 0, "warning": 0, "info": 0},
+        "alerts": dict(alerts),
     }
 
 

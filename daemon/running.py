@@ -17,6 +17,7 @@ import structlog
 import uvloop
 from structlog.typing import FilteringBoundLogger
 
+from alerting.channels import secrets_in
 from daemon import logs
 from daemon.configuration import Loaded
 from daemon.configuration.tree import Configuration
@@ -65,6 +66,10 @@ def secrets_of(configuration: Configuration) -> Iterator[Secret]:
         dsn = getattr(target, "dsn", None)
         if isinstance(dsn, Secret):
             yield dsn
+    for settings in configuration.channels.values():
+        yield from secrets_in(settings)
+    if configuration.alerts.heartbeat.url is not None:
+        yield configuration.alerts.heartbeat.url
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from prometheus_client.core import Metric as Family
 from structlog.typing import FilteringBoundLogger
 
 from daemon.configuration.tree import Configuration
+from daemon.duty.duty import Duty
 from daemon.http.front import Front
 from daemon.instruments import history_families
 from daemon.pulse import Pulse
@@ -57,6 +58,13 @@ class Service:
         self._courses = courses_of(configuration)
         self._teller = Teller(log)
         self._pulse = Pulse(self.world, notifier, Language(configuration.language))
+        self.duty = self.world.duty = Duty(
+            configuration,
+            self.world,
+            lag_seconds=lambda: self._pulse.lag_seconds,
+            history_trouble=lambda: self.history.trouble is not None,
+            late=self._pulse.overdue,
+        )
         self._prints: dict[str, tuple[object, ...]] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -69,6 +77,7 @@ class Service:
             asyncio.create_task(self._pulse.run(), name="pulse"),
             asyncio.create_task(self._announce(), name="first round"),
         ]
+        await self.duty.start()
         await self._take_over(self.configuration)
 
     async def reload(self, read: Callable[[], Configuration]) -> bool:
@@ -86,6 +95,7 @@ class Service:
         self.world.zone = configuration.zone
         self._pulse.language = Language(configuration.language)
         await self._take_over(configuration)
+        self.duty.renew(configuration)
         self.log.info("reloaded", targets=len(self.world.watches))
         self._reloaded("done")
         return True
@@ -94,6 +104,7 @@ class Service:
         """Part from everything, bounded: targets, listeners, then the history with what it still holds."""
         self.notifier.stopping()
         await asyncio.gather(self.front.close(), *(watch.stop() for watch in self.world.watches.values()))
+        await self.duty.stop()
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -140,15 +151,17 @@ class Service:
         self.world.current.forget(name)
         self.world.exposition.forget(name)
         self._teller.forget(name)
+        self.duty.forget(name)
 
     def _accept(self, watch: Watch, turned: Turned) -> None:
-        """The way of every value: the present, then the history. What judges it will stand behind them."""
+        """The way of every value: the present, the history, then the rules."""
         if self.world.watches.get(watch.name) is not watch:
             return  # the last word of a watch that a reload has replaced
         self.world.instruments.note(turned)
         self.world.current.accept(turned.collection, turned.fresh_until)
         self._courses.offer(turned.collection)
         self.history.offer(turned.collection)
+        self.duty.judge(turned.collection)
         self._teller.turned(watch, turned)
         if not self.first_round.is_set() and not self.world.untried():
             self.first_round.set()
@@ -167,11 +180,12 @@ class Service:
         return self.configuration.http.metrics_token
 
     def _families(self) -> Iterable[Family]:
-        return history_families(
+        yield from history_families(
             dropped=self.history.dropped,
             trouble=self.history.trouble is not None,
             duplicates=self.world.exposition.duplicates_total,
         )
+        yield from self.duty.families()
 
     def _components(self) -> Iterable[Component]:
         late = self._pulse.overdue()
@@ -184,3 +198,4 @@ class Service:
         yield Component(
             name="history", state=Health.WARNING if trouble else Health.OK, reason=trouble.detail if trouble else ""
         )
+        yield self.duty.component()

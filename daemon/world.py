@@ -1,9 +1,10 @@
 """What the pages and the local socket may see of the running daemon: the present, the standings, the instruments."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prometheus_client.core import Metric as Family
 
@@ -15,6 +16,9 @@ from daemon.watch import Watch
 from history.current import Current
 from toban.clock import Clock
 from toban.status import Component, Status, judge
+
+if TYPE_CHECKING:
+    from daemon.http.alerts import Duty
 
 
 @dataclass(slots=True, kw_only=True)
@@ -30,6 +34,7 @@ class World:
     instruments: Instruments = field(default_factory=Instruments)
     exposition: Exposition = field(default_factory=Exposition)
     watches: dict[str, Watch] = field(default_factory=dict)
+    duty: "Duty | None" = None  # who judges and tells; None until it is started
     opened: bool = False  # every configured target has its watch; before that, none missing means nothing
 
     @property
@@ -37,11 +42,11 @@ class World:
         """What Toban says of itself and of how its targets stand."""
         return Joined(self.instruments.registry, Standings(self.watches.values, self.gauges))
 
-    def page(self, form: Format) -> list[Section]:
+    def page(self, form: Format) -> Iterator[Section]:
         """All of `/metrics`."""
         return self.exposition.page(self.current.collections(self.clock.monotonic()), self.own, form)
 
-    def page_of(self, target: str, form: Format) -> list[Section]:
+    def page_of(self, target: str, form: Format) -> Iterator[Section]:
         """`/probe`: one target's values alone."""
         collections = [c for c in self.current.collections(self.clock.monotonic()) if c.target == target]
         own = Standings(lambda: [self.watches[target]], lambda: ())

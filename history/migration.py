@@ -5,8 +5,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib import resources
+from typing import NamedTuple
 
 APPLICATION_ID = 0x546F6261  # "Toba", in the file's header: how a state file is told from somebody else's database
+
+
+class Line(NamedTuple):
+    """A line of descent: the package whose `migrations/` a file has gone through, and the mark in its header."""
+
+    package: str
+    application_id: int
+
+
+STATE = Line("history", APPLICATION_ID)
 
 
 class NewerStateError(Exception):
@@ -18,30 +29,30 @@ class ForeignStateError(Exception):
 
 
 @cache
-def migrations() -> tuple[str, ...]:
+def migrations(line: Line = STATE) -> tuple[str, ...]:
     """The steps in order; the first leads from nothing to version 1."""
-    folder = resources.files("history").joinpath("migrations")
+    folder = resources.files(line.package).joinpath("migrations")
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
     return tuple(folder.joinpath(name).read_text(encoding="utf-8") for name in names)
 
 
-def migrate(connection: sqlite3.Connection) -> None:
+def migrate(connection: sqlite3.Connection, line: Line = STATE) -> None:
     """Take the steps that this file has not seen. A file newer than the code, or not ours, is left as it is."""
     if _pragma(connection, "schema_version") != 0:
-        check_ours(connection)
+        check_ours(connection, line)
     version = _pragma(connection, "user_version")
-    for number, script in enumerate(migrations()[version:], start=version + 1):
+    for number, script in enumerate(migrations(line)[version:], start=version + 1):
         with transaction(connection):
             for statement in _statements(script):
                 connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA application_id = {line.application_id}")
             connection.execute(f"PRAGMA user_version = {number}")
 
 
-def check_ours(connection: sqlite3.Connection) -> None:
+def check_ours(connection: sqlite3.Connection, line: Line = STATE) -> None:
     """Refuse what is not Toban's, or of a later one."""
-    check_version(_pragma(connection, "user_version"))
-    if _pragma(connection, "application_id") != APPLICATION_ID:
+    check_version(_pragma(connection, "user_version"), line)
+    if _pragma(connection, "application_id") != line.application_id:
         raise ForeignStateError
 
 
@@ -50,12 +61,11 @@ def version_of(connection: sqlite3.Connection) -> int:
     return _pragma(connection, "user_version")
 
 
-def check_version(version: int) -> None:
+def check_version(version: int, line: Line = STATE) -> None:
     """Refuse what a later Toban wrote."""
-    if version > len(migrations()):
-        raise NewerStateError(
-            f"written by a newer Toban: its version is {version}, this Toban knows {len(migrations())}"
-        )
+    known = len(migrations(line))
+    if version > known:
+        raise NewerStateError(f"written by a newer Toban: its version is {version}, this Toban knows {known}")
 
 
 @contextmanager

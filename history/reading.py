@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from history.chunks import Arrived, journal
 from history.failures import explain
-from history.migration import check_ours, version_of
+from history.migration import STATE, Line, check_ours, version_of
 from history.packing import PackingError
 from history.past import Point, condense, past
 from history.sql import query
@@ -178,16 +178,17 @@ def open_reader(path: Path) -> Iterator[Reader]:
     if not path.is_file():
         raise UnavailableError("history", f"{path} does not exist", "it is made by `toban run`")
     with _explained(path):
-        connection = _connect(path)
+        connection = connect_for_reading(path)
     with closing(connection):
         yield Reader(connection, path)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def connect_for_reading(path: Path, line: Line = STATE) -> sqlite3.Connection:
+    """A connection that cannot write, to a file of this line; raises where it is none."""
     url = f"file:{quote(str(path.resolve()))}?mode=ro"
     connection = sqlite3.connect(url, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
-        check_ours(connection)
+        check_ours(connection, line)
     except BaseException:
         connection.close()
         raise

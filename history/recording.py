@@ -41,7 +41,7 @@ class History:
         """Readings lost: no room in memory while the file could not be used, or too many series in it."""
         self._clock = clock
         self._retention = retention
-        self._file = StateFile(path, clock)
+        self._file = StateFile(path, clock, Store)
         self._shapes = Shapes()
         self._waiting: deque[Entry] = deque()
         self._weight = 0

@@ -4,14 +4,14 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Generic, ParamSpec, Protocol, TypeVar
 
 import structlog
 
 from history.failures import VanishedStateError, explain, is_corrupt
 from history.migration import ForeignStateError, NewerStateError
 from history.packing import PackingError
-from history.store import Store, set_aside
+from history.store import set_aside
 from history.worker import Worker
 from toban.clock import Clock
 from toban.outcomes import Failure, Reason
@@ -32,11 +32,26 @@ T = TypeVar("T")
 logger = structlog.get_logger(__name__)
 
 
-class StateFile:
-    """The file, the thread that touches it, and what is wrong with it."""
+class Closing(Protocol):
+    """An open file, whatever is kept in it."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def close(self) -> None:
+        """Part from it."""
+        ...
+
+
+StoreT = TypeVar("StoreT", bound=Closing)
+
+
+class StateFile(Generic[StoreT]):
+    """The file, the thread that touches it, and what is wrong with it. `store` opens it, on that thread."""
+
+    def __init__(
+        self, path: Path, clock: Clock, store: Callable[[Path], StoreT], *, call_seconds: float | None = None
+    ) -> None:
         self.path = path
+        self.replacements = 0
+        """How often an earlier file was left and a new one begun."""
         self.turn = asyncio.Lock()
         """Held by whoever uses the file: the writer or the housekeeping."""
         self.failure: Failure | None = None
@@ -44,12 +59,14 @@ class StateFile:
         self.replaced: Failure | None = None
         """Why an earlier file was left and a new one begun."""
         self._clock = clock
+        self._call_seconds = call_seconds
+        self._open_store = store
         self._worker = Worker("history")
-        self._store: Store | None = None
+        self._store: StoreT | None = None
         self._retry_at = clock.monotonic()
         self._next_set_aside_at = clock.monotonic()
 
-    async def opened(self) -> Store | None:
+    async def opened(self) -> StoreT | None:
         """The file, opened if need be; None while it cannot be used."""
         if self._store is None and self._clock.monotonic() >= self._retry_at:
             if self._worker.hangs:
@@ -60,7 +77,7 @@ class StateFile:
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A blocking call, made on the file's thread."""
-        return await self._worker.call(CALL_SECONDS, function, *args, **kwargs)
+        return await self._worker.call(self._call_seconds or CALL_SECONDS, function, *args, **kwargs)
 
     async def give_up(self, error: BaseException) -> None:
         """The open file has failed: part from it, and begin a new one where that is the mend."""
@@ -77,8 +94,9 @@ class StateFile:
         """Close the file if it is open and answers."""
         store, self._store = self._store, None
         if store is not None:
+            within = 0.0 if self._worker.hangs else CALL_SECONDS  # it closes behind what hangs; nobody waits for both
             try:
-                await self.call(store.close)
+                await self._worker.call(within, store.close)
             except FAILURES as error:
                 logger.warning("state_not_closed", path=str(self.path), why=explain(error, self.path).detail)
 
@@ -88,7 +106,7 @@ class StateFile:
 
     async def _open(self) -> None:
         try:
-            self._store = await self.call(Store, self.path)
+            self._store = await self.call(self._open_store, self.path)
         except FAILURES as error:
             if is_corrupt(error) and self._clock.monotonic() >= self._next_set_aside_at:
                 await self._set_aside(error)
@@ -113,6 +131,7 @@ class StateFile:
 
     def _replace(self, why: Failure) -> None:
         self.replaced = why
+        self.replacements += 1
         logger.error("state_replaced", path=str(self.path), why=why.detail, hint=why.hint)
 
     def _put_off(self, error: BaseException) -> None:

@@ -13,7 +13,7 @@ from history.catalogue import Catalogue
 from history.entries import Entry, pack_entry
 from history.failures import VanishedStateError
 from history.housekeeping import chores
-from history.migration import check_version, migrate, transaction
+from history.migration import STATE, Line, check_version, migrate, transaction
 from history.rates import BREAK
 from history.retention import Retention
 from history.sql import query
@@ -39,21 +39,21 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        _prepare(path)
+        prepare(path)
         self.connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
         try:
             for pragma in _PRAGMAS:
                 self.connection.execute(pragma)
             migrate(self.connection)
             self.catalogue = Catalogue(self.connection)
-            self._identity = _identity(path)
+            self._identity = identity(path)
         except BaseException:
             self.connection.close()
             raise
 
     def write(self, entries: Iterable[Entry]) -> int:
         """Commit these entries together. Returns how many readings there was no room for."""
-        if _identity(self.path) != self._identity:
+        if identity(self.path) != self._identity:
             raise VanishedStateError
         try:
             with transaction(self.connection):
@@ -148,7 +148,7 @@ def _costs(use: StatementUse) -> tuple[float, ...]:
     return (*costs, use.hit_blocks, use.read_blocks, use.temp_blocks)
 
 
-def _prepare(path: Path) -> None:
+def prepare(path: Path, line: Line = STATE) -> None:
     """The directory, a file that nobody else may read, and a look at its version before SQLite touches it."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -157,10 +157,11 @@ def _prepare(path: Path) -> None:
     finally:
         os.close(descriptor)
     if header.startswith(b"SQLite format 3\0"):
-        check_version(int.from_bytes(header[_VERSION_AT], "big"))
+        check_version(int.from_bytes(header[_VERSION_AT], "big"), line)
 
 
-def _identity(path: Path) -> tuple[int, int]:
+def identity(path: Path) -> tuple[int, int]:
+    """Which file this is: a path may lead to another one by now."""
     try:
         found = path.stat()
     except FileNotFoundError as error:

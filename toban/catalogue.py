@@ -4,7 +4,10 @@ No sentence has a plural: `targets: 1` reads as well as `targets: 3`. Numbers ar
 """
 
 from toban.catalogue_advice import ADVICE
+from toban.catalogue_alert_tables import ALERT_TABLES
+from toban.catalogue_alerts import ALERTS
 from toban.catalogue_bloat import BLOAT
+from toban.catalogue_channels import CHANNELS
 from toban.catalogue_daemon import DAEMON
 from toban.catalogue_describe import DESCRIBE
 from toban.catalogue_events import EVENTS
@@ -21,7 +24,21 @@ from toban.outcomes import Reason
 __all__ = ["CATALOGUE", "Language", "choose_language", "say", "say_reason"]
 
 CATALOGUE: dict[str, tuple[str, str]] = (
-    HEALTH | DAEMON | TABLES | DESCRIBE | ADVICE | EVENTS | SETTINGS | INDEXES | BLOAT | LOCKS | POOL | SECURITY
+    HEALTH
+    | ALERT_TABLES
+    | ALERTS
+    | CHANNELS
+    | DAEMON
+    | TABLES
+    | DESCRIBE
+    | ADVICE
+    | EVENTS
+    | SETTINGS
+    | INDEXES
+    | BLOAT
+    | LOCKS
+    | POOL
+    | SECURITY
 )
 _PLACE = {Language.EN: 0, Language.JA: 1}
 

@@ -48,6 +48,21 @@ DAEMON: dict[str, tuple[str, str]] = {
         "no PostgreSQL server program on this machine",
         "このマシンに PostgreSQL のサーバプログラムがありません",
     ),
+    "demo.heard": ("told: {title}", "通知: {title}"),
+    "demo.heard.nothing": (
+        "nothing yet; the queue at the till is told within a minute",
+        "まだありません。レジの行列が1分以内に通知されます",
+    ),
+    "demo.told": (
+        "what the receiver was told (answer: toban alerts ack ID)",
+        "受信側に届いた通知(応答: toban alerts ack ID)",
+    ),
+    "demo.alert.fired": ("a blocked queue was told to the receiver", "ロック待ちが受信側に通知されました"),
+    "demo.alert.acknowledged": (
+        "acknowledged from the terminal, and the receiver knows",
+        "端末から確認応答し、受信側に伝わりました",
+    ),
+    "demo.alert.resolved": ("over, and the receiver knows", "解消し、受信側に伝わりました"),
     "demo.measured": ("what was measured", "計測結果"),
     "demo.all_worked": ("every collector measured", "すべてのコレクタが計測に成功しました"),
     "demo.not_all_worked": ("collectors without values: {collectors}", "値を取得できなかったコレクタ: {collectors}"),

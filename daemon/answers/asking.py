@@ -45,7 +45,7 @@ def asked(config: Path | None, language: str | None) -> Asked:
 
 def ask(configuration: Configuration, path: str, **query: str | None) -> Any:  # noqa: ANN401 - whatever JSON can carry
     """The running daemon's answer; None when none runs."""
-    if not _somebody_listens(configuration.socket_path):
+    if not listens(configuration.socket_path):
         return None
     given = {key: value for key, value in query.items() if value is not None}
     url = f"http://toban{path}" + (f"?{urlencode(given)}" if given else "")
@@ -58,7 +58,8 @@ def ask(configuration: Configuration, path: str, **query: str | None) -> Any:  #
         raise UnavailableError("the daemon", f"{type(error).__name__} on its local socket", hint) from error
 
 
-def _somebody_listens(path: Path) -> bool:
+def listens(path: Path) -> bool:
+    """Whether a daemon answers at this socket."""
     with closing(socket.socket(socket.AF_UNIX)) as probe:
         probe.settimeout(ASK_SECONDS)
         outcome = probe.connect_ex(str(path))

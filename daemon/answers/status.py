@@ -1,11 +1,16 @@
 """`toban status`: overall health, and why."""
 
+from collections.abc import Mapping
+
 from rich.table import Table
 
 from daemon.answers.asking import Asked, ask, measured
 from daemon.answers.printing import STYLES, console, plain, print_json, table
-from daemon.documents import Document, status_document
+from daemon.documents import NO_ALERTS, Document, status_document
+from daemon.past_alerts import open_past
 from toban.catalogue import say
+from toban.clock import SystemClock
+from toban.errors import UnavailableError
 from toban.language import Language
 from toban.outcomes import Reason
 from toban.status import NOT_OFFERED
@@ -18,12 +23,22 @@ def answer(asked: Asked, *, every: bool, as_json: bool) -> int:
     document = ask(asked.configuration, "/api/v1/status")
     running = document is not None
     if document is None:
-        document = measured(asked.configuration, lambda world: status_document(world.status(), world.zone))
+        alerts = _remembered(asked)
+        document = measured(asked.configuration, lambda world: status_document(world.status(), world.zone, alerts))
     if as_json:
         print_json({**document, "daemon": running})
     else:
         _show(document, asked, running=running, every=every)
     return 0 if document["health"] == "ok" else 1
+
+
+def _remembered(asked: Asked) -> Mapping[str, int]:
+    """The alerts that the book has, where there is one: nobody judges while no daemon runs."""
+    try:
+        with open_past(asked.configuration.state_path, SystemClock(), asked.configuration.zone) as book:
+            return book.counts()
+    except UnavailableError:
+        return NO_ALERTS
 
 
 def _show(document: Document, asked: Asked, *, running: bool, every: bool) -> None:

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from daemon.cli import completion
 from daemon.cli.advise import advise_commands
+from daemon.cli.alerts import alerts_commands
 from daemon.cli.config import config_commands
 from daemon.cli.history import history
 from daemon.cli.reading import events, locks, metrics, statements, status
@@ -54,6 +55,7 @@ app = typer.Typer(
 )
 for command in (run, demo, status, metrics, history, statements, locks, events):
     app.command()(command)
+app.add_typer(alerts_commands, name="alerts", no_args_is_help=False)
 app.add_typer(config_commands, name="config", cls=_Group, no_args_is_help=False)
 app.add_typer(advise_commands, name="advise", cls=_Group, no_args_is_help=False)
 app.add_typer(setup_commands, name="setup", cls=_Group, no_args_is_help=False)

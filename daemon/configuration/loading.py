@@ -14,6 +14,7 @@ from daemon.configuration.lending import Lenders, ReadFile, UnreadableError
 from daemon.configuration.merging import merged, namesakes
 from daemon.configuration.problems import Problem, Problems, problem_at
 from daemon.configuration.reading import Reader
+from daemon.configuration.ruling import rule_problems
 from daemon.configuration.sentences import path_of, sentence
 from daemon.configuration.surroundings import defaults, system_zone
 from daemon.configuration.targets import HOST_NAME, with_host
@@ -51,6 +52,7 @@ def validated(root: Written, found: tuple[Problem, ...], machine: Mapping[str, s
     except ValidationError as error:
         problems += _told(error.errors(include_url=False), root)
         raise Problems(problems) from None
+    problems += [problem_at(root, path, why) for path, why in rule_problems(configuration)]
     if problems:
         raise Problems(problems)
     return configuration.model_copy(update={"targets": with_host(configuration.targets)})

@@ -1,5 +1,6 @@
 """What the validator found, in plain words: a table from its kinds of error to our sentences."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -19,7 +20,7 @@ def path_of(error: ErrorDetails, root: Written) -> Path:
     for part in error["loc"]:
         here = locate(root, path)
         kind = here.child("kind")
-        chosen = path and isinstance(path[-1], int) and kind is not None and kind.value == part
+        chosen = path and kind is not None and kind.value == part
         if not (chosen and here.child(part) is None):
             path = (*path, part)
     if error["type"] in ("union_tag_invalid", "union_tag_not_found"):
@@ -34,7 +35,7 @@ def sentence(error: ErrorDetails, written: Written, schema: Schema) -> str:
         return _unknown_key(str(error["loc"][-1]), known_keys(schema, error["loc"][:-1]))
     if kind == "union_tag_invalid" and written.value is not None:
         found = _found(written.value, written)
-        return f"{found} is no kind of target; there are host, mariadb, pgbouncer, postgresql and sqlite"
+        return f"{found} is no kind of {_thing(error)}; there are {_kinds(context)}"
     if kind == "union_tag_invalid" or (error["input"] is None and kind in _SCALARS):
         return "is empty; give it a value, or leave the key out"
     if kind == "value_error":
@@ -45,6 +46,16 @@ def sentence(error: ErrorDetails, written: Written, schema: Schema) -> str:
     return f"{wanted}, found {_found(error['input'], written)}" if wanted.startswith("expected") else wanted
 
 
+def _thing(error: ErrorDetails) -> str:
+    """What has kinds: a target or a channel."""
+    return str(error["loc"][0]).removesuffix("s")
+
+
+def _kinds(context: Mapping[str, Any]) -> str:
+    *others, last = sorted(re.findall(r"'(\w+)'", str(context.get("expected_tags", ""))))
+    return f"{', '.join(others)} and {last}"
+
+
 def known_keys(schema: Schema, loc: Sequence[str | int]) -> list[str]:
     """The keys that may stand at a place, out of the JSON Schema."""
     here = _resolved(schema, schema)
@@ -52,9 +63,15 @@ def known_keys(schema: Schema, loc: Sequence[str | int]) -> list[str]:
         if "discriminator" in here:
             here = {"$ref": here["discriminator"]["mapping"][part]}
         else:
-            here = here["items"] if isinstance(part, int) else here["properties"][part]
+            here = here["items"] if isinstance(part, int) else _under(here, part)
         here = _resolved(schema, here)
     return list(here.get("properties", ()))
+
+
+def _under(here: Schema, key: str) -> Schema:
+    """What stands under a key: one of its own, or any."""
+    found: Schema = here.get("properties", {}).get(key) or here["additionalProperties"]
+    return found
 
 
 def _resolved(schema: Schema, here: Schema) -> Schema:

@@ -10,13 +10,18 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, create_model, field_validator, model_validator
 
+from alerting.channels import ChannelConfiguration
+from alerting.rules.written import Alerts
 from collectors import COLLECTORS
 from collectors.contract import Collector, CollectorSettings, EntrySettings, Kind
 from daemon.configuration.targets import Target
-from toban.config import EMPTY_IS_DEFAULT, NONE_LISTED, AbsolutePath, Model, misfit
+from toban.config import EMPTY_IS_DEFAULT, NONE_LISTED, AbsolutePath, Model, Name, misfit
 from toban.secrets import Secret
 
 _LISTEN = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[A-Za-z0-9.-]+)):(?P<port>[0-9]{1,5})")
+_PUBLIC = re.compile(
+    r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[\w./~-]*)?|https?://\[[0-9a-fA-F:.]+\](?::[0-9]{1,5})?/?"
+)
 _SQLITE = "sqlite://"
 _PORT_MAX = 65535
 _STATE_MAX_BYTES = 100  # a Unix socket's path ends at 107
@@ -68,6 +73,7 @@ class Http(Model):
     listen: str | None = "127.0.0.1:8432"
     tls: Tls | None = None
     metrics_token: Secret | None = None
+    public_url: str | None = Field(default=None, description="How people reach it; messages link to it.")
 
     @property
     def address(self) -> Address | None:
@@ -80,6 +86,13 @@ class Http(Model):
         if listen:
             parse_listen(listen)
         return listen or None
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_public(cls, url: str | None) -> str | None:
+        if url and not _PUBLIC.fullmatch(url):
+            raise misfit("is no address for a browser; write https://toban.example.org")
+        return url.rstrip("/") if url else None
 
     @model_validator(mode="after")
     def _is_guarded(self) -> "Http":
@@ -125,6 +138,10 @@ class Configuration(Model):
     log: Annotated[Log, EMPTY_IS_DEFAULT] = Log()
     targets: Annotated[tuple[Target, ...], NONE_LISTED] = ()
     collect: Annotated[Collect, EMPTY_IS_DEFAULT] = Collect()
+    channels: Annotated[dict[Name, ChannelConfiguration], EMPTY_IS_DEFAULT] = Field(
+        default_factory=dict, description="The ways to reach people, by the names that rules call them."
+    )
+    alerts: Annotated[Alerts, EMPTY_IS_DEFAULT] = Alerts()
 
     @field_validator("timezone")
     @classmethod

@@ -9,7 +9,8 @@ from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 
-from daemon.answers.printing import console, plain, table
+from daemon.answers.printing import STYLES, console, plain, table
+from daemon.demo.receiver import Receiver
 from daemon.watch import Ledger
 from daemon.world import World
 from toban.catalogue import say
@@ -20,14 +21,16 @@ from toban.statements import RunningQuery, StatementText, StatementUse
 from toban.units import NOTHING, count_text, seconds_text, value_text
 
 STATEMENTS_SHOWN = 5
+MESSAGES_SHOWN = 4
 TEXT_LETTERS = 60
 
 
 class Scene:
     """The running demonstration, as somebody sees it."""
 
-    def __init__(self, world: World, language: Language) -> None:
+    def __init__(self, world: World, language: Language, receiver: Receiver | None = None) -> None:
         self.world = world
+        self._receiver = receiver
         self.language = language
         self._commits: tuple[float, float] | None = None
         self._rate: float | None = None
@@ -46,7 +49,7 @@ class Scene:
     def view(self) -> RenderableType:
         """The whole view."""
         self._learn()
-        return Group(Columns([self._figures(), self._host()]), self._statements(), self._running())
+        return Group(Columns([self._figures(), self._host()]), self._statements(), self._running(), self._heard())
 
     def line(self) -> str:
         """The same in one line."""
@@ -98,6 +101,14 @@ class Scene:
             age = NOTHING if query.query_seconds is None else seconds_text(query.query_seconds, self.language)
             made.add_row(str(query.pid), plain(query.application_name), age, plain(query.wait_event))
         return made
+
+    def _heard(self) -> RenderableType:
+        """What the receiver was told last, and what to type."""
+        heard = self._receiver.heard[-MESSAGES_SHOWN:] if self._receiver else []
+        lines = [f"[{STYLES.get(one.severity, '')}]{plain(one.title)}[/]" for one in heard]
+        return Panel(
+            "\n".join(lines) or say("demo.heard.nothing", self.language), title=say("demo.told", self.language)
+        )
 
     def _learn(self) -> None:
         """Keep what the last collections brought: rates between two of them, texts and uses of statements."""

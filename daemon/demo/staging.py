@@ -6,19 +6,22 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
+from secrets import token_urlsafe
 
 import structlog
 import yaml
 
 from daemon import logs
-from daemon.answers.printing import console
+from daemon.answers.printing import console, plain
 from daemon.configuration.targets import with_host
 from daemon.configuration.tree import Configuration
+from daemon.demo.alarm import RULE, Act, alarmed
 from daemon.demo.load import prepare, trade
 from daemon.demo.programs import find_programs
+from daemon.demo.receiver import Receiver
 from daemon.demo.scene import Scene, seen
 from daemon.demo.server import ROLE, DemoServer
 from daemon.service import Service
@@ -32,7 +35,7 @@ from toban.clock import SystemClock
 from toban.config import WRITTEN
 from toban.errors import UnavailableError, UsageError
 from toban.language import Language, choose_language
-from toban.secrets import Dsn
+from toban.secrets import Dsn, Secret
 
 INTERRUPTED = 130
 LONGEST_HOME_BYTES = 60
@@ -88,7 +91,10 @@ async def _play(server: DemoServer, port: int, tell: Callable[..., None], langua
     await prepare(server.dsn("postgres"))
     await admit(Dsn(server.dsn("postgres")))
     shop = asyncio.create_task(trade(server.dsn("postgres")))
-    tree = written(server, port, language)
+    secret = Secret(token_urlsafe(16))
+    receiver = Receiver(secret, lambda heard: None if sys.stdout.isatty() else tell("demo.heard", title=heard.title))
+    await receiver.open()
+    tree = written(server, port, language) | alerting(receiver.url, secret)
     configuration = configured(tree)
     file = server.home / "config.yaml"
     file.write_text(yaml.safe_dump(tree, allow_unicode=True, sort_keys=False))
@@ -103,16 +109,17 @@ async def _play(server: DemoServer, port: int, tell: Callable[..., None], langua
         host, listening = service.front.address or ("", 0)
         tell("demo.watching", url=f"http://{host}:{listening}/metrics")
         if once:
-            return await _once(service, stop, language)
+            return await _once(service, stop, language, alarmed(receiver, file, language, clock.monotonic))
         tell("demo.ask", program=_program(), config=str(file))
         tell("demo.stop_hint")
-        await _until(stop, Scene(service.world, language))
+        await _until(stop, Scene(service.world, language, receiver))
         return 0
     finally:
         shop.cancel()
         with suppress(asyncio.CancelledError, ExceptionGroup):
             await shop
         await service.stop()
+        await receiver.close()
 
 
 async def admit(dsn: Dsn) -> None:
@@ -141,6 +148,15 @@ def written(server: DemoServer, port: int, language: Language) -> dict[str, obje
     }
 
 
+def alerting(url: str, secret: Secret) -> dict[str, object]:
+    """Whom it tells, and of what: the queue at the till, sooner than in earnest."""
+    soon = {"name": RULE, "warning": "> 3s", "critical": "> 1m", "clear": "< 1s", "keep": "1s"}
+    return {
+        "channels": {"receiver": {"kind": "webhook", "url": url, "secret": secret.reveal()}},
+        "alerts": {"notify": {"warning": ["receiver"], "critical": ["receiver"]}, "rules": [soon]},
+    }
+
+
 def configured(tree: dict[str, object]) -> Configuration:
     """The same as the daemon takes it."""
     configuration = Configuration.model_validate(tree, context=WRITTEN)
@@ -152,7 +168,33 @@ def _program() -> str:
     return sys.argv[0] if Path(sys.argv[0]).name == "toban" else "toban"
 
 
-async def _once(service: Service, stop: asyncio.Event, language: Language) -> int:
+async def _once(
+    service: Service, stop: asyncio.Event, language: Language, alarm: Coroutine[None, None, list[Act]]
+) -> int:
+    """Once around: every collector has measured, an alert was told, answered and is over; 1 when one of it failed."""
+    watching = asyncio.create_task(alarm)
+    try:
+        status = await _measured(service, stop, language)
+        return status if stop.is_set() else max(status, await _told(watching, stop, language))
+    finally:
+        watching.cancel()
+
+
+async def _told(alarm: "asyncio.Task[list[Act]]", stop: asyncio.Event, language: Language) -> int:
+    """The alert's own story, as far as it came."""
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({alarm, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not alarm.done():
+        return INTERRUPTED
+    acts = alarm.result()
+    for act in acts:
+        sign, style = ("✓", "green") if act.done else ("✗", "bold red")
+        console().print(f"{sign} {say(act.key, language)}  {plain(act.detail)}", style=style)
+    return 0 if all(act.done for act in acts) else 1
+
+
+async def _measured(service: Service, stop: asyncio.Event, language: Language) -> int:
     """Wait until every collector has measured, print what was seen; 1 when one of them has nothing to show."""
     with suppress(TimeoutError):
         async with asyncio.timeout(ONCE_WITHIN_SECONDS):

@@ -74,17 +74,19 @@ class Exposition:
 
     def page(
         self, collections: Iterable[Collection], own: RegistryCollector, form: Format, scope: str = ""
-    ) -> list[Section]:
+    ) -> Iterator[Section]:
         """The whole page: the collections' values by collector, then Toban's own instruments.
 
         A metric belongs to one collector (and to all entries of one that is a list), so its family stands together.
-        `scope` keeps apart what is kept of pages that show different targets.
+        `scope` keeps apart what is kept of pages that show different targets. It is written as it is read: a page of
+        a hundred targets takes long enough that the loop wants to turn in between.
         """
         together: dict[str, list[Collection]] = {}
         for collection in collections:
             together.setdefault(collection.collector.partition(":")[0], []).append(collection)
-        kept = [self._section(found, form, (scope, name)) for name, found in sorted(together.items())]
-        return [*kept, Section("".join(self._own(own, form)))]
+        for name, found in sorted(together.items()):
+            yield self._section(found, form, (scope, name))
+        yield Section("".join(self._own(own, form)))
 
     def _section(self, collections: list[Collection], form: Format, place: tuple[str, str]) -> Section:
         """What one collector has of all targets; the section as it was, while none of them has turned since."""

@@ -3,7 +3,7 @@
 import asyncio
 import hmac
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from daemon.asked import kind_asked, moment_asked, order_asked
 from daemon.documents import (
+    NO_ALERTS,
     Document,
     problem,
     series_document,
@@ -25,8 +26,10 @@ from daemon.documents import (
     target_document,
 )
 from daemon.documents_advice import bloat_documents, index_documents, security_documents
+from daemon.documents_alerts import counts_document
 from daemon.documents_events import event_documents
 from daemon.documents_locks import lock_documents
+from daemon.http.alerts import alert_routes
 from daemon.http.exposition import Format
 from daemon.http.sections import Section, packed, plain
 from daemon.world import World
@@ -63,6 +66,7 @@ def application(world: World, token: Callable[[], Secret | None]) -> Starlette:
         Route("/api/v1/events", guarded(pages.events)),
         Route("/api/v1/locks", guarded(pages.locks)),
         Route("/api/v1/advice/{about}", guarded(pages.advice)),
+        *alert_routes(world, guarded),
     ]
     return Starlette(routes=routes, exception_handlers={HTTPException: _problem, TobanError: _refusal})
 
@@ -87,7 +91,7 @@ class _Pages:
     async def metrics(self, request: Request) -> Response:
         """Everything, for Prometheus."""
         form = _form(request)
-        return _exposed(request, self.world.page(form), form)
+        return await _exposed(request, self.world.page(form), form)
 
     async def probe(self, request: Request) -> Response:
         """One target, for those who want an `instance` each."""
@@ -95,11 +99,13 @@ class _Pages:
         if target not in self.world.watches:
             raise HTTPException(HTTPStatus.NOT_FOUND, f"no target is called {target!r}; see /api/v1/targets")
         form = _form(request)
-        return _exposed(request, self.world.page_of(target, form), form)
+        return await _exposed(request, self.world.page_of(target, form), form)
 
     async def status(self, _: Request) -> Response:
         """Overall health and its reasons."""
-        return _json(status_document(self.world.status(), self.world.zone))
+        duty = self.world.duty
+        alerts = counts_document(duty.active()) if duty is not None else NO_ALERTS
+        return _json(status_document(self.world.status(), self.world.zone, alerts))
 
     async def targets(self, _: Request) -> Response:
         """Each target with its collectors."""
@@ -189,9 +195,17 @@ def _form(request: Request) -> Format:
     return Format.OPENMETRICS if wanted else Format.PLAIN
 
 
-def _exposed(request: Request, page: list[Section], form: Format) -> Response:
+async def _exposed(request: Request, written: Iterator[Section], form: Format) -> Response:
+    """The page, written section by section; the loop turns in between."""
+    gzipped = gzip_accepted(request.headers.get("accept-encoding", ""))
+    page: list[Section] = []
+    for section in written:
+        page.append(section)
+        if gzipped:
+            section.deflate()
+        await asyncio.sleep(0)
     headers = {"content-type": form.value, "vary": "accept, accept-encoding"}
-    if gzip_accepted(request.headers.get("accept-encoding", "")):
+    if gzipped:
         return Response(packed(page), headers={**headers, "content-encoding": "gzip"})
     return Response(plain(page), headers=headers)
 

@@ -8,9 +8,11 @@ from typing import Any
 
 from prometheus_client.core import Metric as Family
 
+from alerting.own import SHOWN
 from collectors import COLLECTORS
 from collectors.contract import Collector
 from collectors.postgresql.sql import Query
+from daemon.duty.telling import Standing, families
 from daemon.instruments import Instruments, Standings, history_families
 from toban.config import format_duration
 from toban.samples import Metric, Type, Unit
@@ -118,12 +120,18 @@ def _own() -> Section:
         what="What Toban tells of itself: its loop, its turns, its history, and how each target and collector stands.",
         purpose="To trust the rest: whether it is fresh, why something is empty, and what the watching itself costs.",
         sql=(),
-        facts=tuple(sorted((_family(family) for family in _families()), key=lambda fact: fact.name)),
+        facts=tuple(sorted(_own_facts(), key=lambda fact: fact.name)),
     )
+
+
+def _own_facts() -> Iterator[Fact]:
+    yield from map(_family, _families())
+    yield from (_fact(metric, OWN) for metric in SHOWN)
 
 
 def _families() -> Iterable[Family]:
     """The instruments without a value: their names and helps are what counts."""
+    yield from families(Standing())
     yield from Standings(lambda: (), lambda: history_families(dropped=0, trouble=False, duplicates=0)).collect()
     for family in Instruments().registry.collect():
         if not family.name.startswith("process_"):

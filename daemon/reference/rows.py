@@ -101,7 +101,7 @@ ROWS: tuple[Row, ...] = (
         metrics=("mysql_*", "toban_mysql_*"),
         beside="`toban statements`",
     ),
-    Row(id="M14", question="How does the host fare?", metrics=("toban_host_*",)),
+    Row(id="M14", question="How does the host fare?", metrics=("toban_host_[!r]*",)),
     Row(id="M15", question="What do our own tables say?", metrics=("toban_custom_*",)),
     Row(id="M16", question="What do the logs say?", metrics=("toban_log_*",)),
     Row(

@@ -107,6 +107,12 @@ def test_once_measures_with_every_collector_and_leaves_nothing_behind(stage: Pat
     expected = {c.name for c in serving if has_statements or c.name != "statements"}
     assert expected <= set(ended.stdout.split())
     assert "every collector measured" in ended.stdout
+    acts = [line for line in ended.stdout.splitlines() if line.startswith(("✓", "✗"))]
+    assert [line.split("  ")[0] for line in acts] == [
+        "✓ a blocked queue was told to the receiver",
+        "✓ acknowledged from the terminal, and the receiver knows",
+        "✓ over, and the receiver knows",
+    ]
     told = {line.split()[1]: line for line in ended.stdout.splitlines() if line.startswith(" shop ")}
     assert "privilege" not in told["sequences"]
     assert re.findall(r"(\S+ \S+) \(privilege\)", told["server_security"]) == ["stored passwords"]

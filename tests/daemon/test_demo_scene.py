@@ -33,10 +33,10 @@ async def test_once_says_what_did_not_work(
     down = {"name": "down", "kind": "sqlite", "path": "/nowhere/there.db"}
     async with serving(configured(tmp_path, down)) as started:
         stop = asyncio.Event()
-        assert await staging._once(started.service, stop, Language.EN) == 1
+        assert await staging._measured(started.service, stop, Language.EN) == 1
         assert "collectors without values: down/sqlite" in capsys.readouterr().out
         stop.set()
-        assert await staging._once(started.service, stop, Language.EN) == staging.INTERRUPTED
+        assert await staging._measured(started.service, stop, Language.EN) == staging.INTERRUPTED
 
 
 def use(queryid: str, seconds: float) -> StatementUse:

@@ -28,9 +28,9 @@ def test_a_collector_that_did_not_turn_keeps_its_section_and_one_that_did_gets_a
     """What is the same as at the last scrape is neither written nor compressed again."""
     exposition, registry = Exposition(), CollectorRegistry()
     slow, quick = a_collection(collector="sizes"), a_collection(collector="activity")
-    first = exposition.page([slow, quick], registry, Format.PLAIN)
+    first = list(exposition.page([slow, quick], registry, Format.PLAIN))
     turned = a_collection(a_sample(value=7.0), collector="activity")
-    second = exposition.page([slow, turned], registry, Format.PLAIN)
+    second = list(exposition.page([slow, turned], registry, Format.PLAIN))
     assert second[1] is first[1]
     assert second[0] is not first[0]
     assert b" 7.0\n" in second[0].text

@@ -58,7 +58,7 @@ def test_migrations_refuse_a_foreign_database(connection: sqlite3.Connection) ->
 
 def test_a_migration_that_fails_leaves_nothing(connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """A step is taken whole or not at all."""
-    monkeypatch.setattr(migration, "migrations", lambda: ("CREATE TABLE one (id);\nCREATE TABLE one (id);\n",))
+    monkeypatch.setattr(migration, "migrations", lambda _line: ("CREATE TABLE one (id);\nCREATE TABLE one (id);\n",))
     with pytest.raises(sqlite3.OperationalError):
         migrate(connection)
     assert shape_of(connection) == {}

@@ -1,0 +1,1 @@
+"""Alerting inside the daemon: what joins the measured with the rules, the desk, the book and the channels."""

@@ -1,0 +1,2 @@
+-- The ids of the latest episodes.
+SELECT episode FROM alert ORDER BY id DESC LIMIT 1000

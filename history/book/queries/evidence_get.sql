@@ -1,0 +1,2 @@
+-- What was seen when an alert fired.
+SELECT body FROM evidence WHERE episode = ?

@@ -1,0 +1,2 @@
+-- What was seen when an alert fired.
+INSERT OR REPLACE INTO evidence (episode, at, body) VALUES (?, ?, ?)

@@ -1,0 +1,2 @@
+-- A remembered number.
+SELECT value FROM fact WHERE name = ?

@@ -1,0 +1,2 @@
+-- Remember a number.
+INSERT OR REPLACE INTO fact (name, value) VALUES (?, ?)

@@ -1,0 +1,2 @@
+-- The life of an episode that is kept no longer.
+DELETE FROM transition WHERE episode = ?
