@@ -243,6 +243,17 @@ def rules(
 
 
 @alerts_commands.command()
+def runbook(
+    ctx: typer.Context, rule: Annotated[str, typer.Argument(metavar="RULE", help="As an alert names it.")]
+) -> None:
+    """What an alert means, what to look at, and what to do."""
+    from daemon.answers.alerts_runbook import answer
+    from daemon.answers.asking import asked
+
+    raise typer.Exit(answer(asked(ctx.obj.config, ctx.obj.language), rule=rule))
+
+
+@alerts_commands.command()
 def backtest(  # noqa: PLR0913, PLR0917 - an option each
     ctx: typer.Context,
     rule: Annotated[str, typer.Argument(metavar="RULE", help="As `toban alerts rules` has it.")],

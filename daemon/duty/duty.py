@@ -28,10 +28,10 @@ from alerting.windows import Windows
 from daemon.asked_alerts import SilenceAsked
 from daemon.configuration.ruling import commands_of, rules_of, sources
 from daemon.configuration.tree import Configuration
-from daemon.duty.dead import dead_letters, once_more
+from daemon.duty.kept import dead_letters, evidence_kept, once_more
 from daemon.duty.messages import Wording, test_notice
 from daemon.duty.own import Own, OwnTelling, shown
-from daemon.duty.surroundings import DaemonSurroundings
+from daemon.duty.surroundings import MOST_REMEMBERED, DaemonSurroundings
 from daemon.duty.telling import Standing, component, families
 from daemon.http.acknowledging import KEY_BYTES, Links, open_key
 from daemon.http.alerts import Rung
@@ -121,6 +121,9 @@ class Duty:
             logger.warning("links_not_kept", why=why)
         self._links = self._wording.links = Links(key)
         found = await self.book.load()
+        if found.alerts:
+            open_ones = [alert.episode for alert in found.alerts[-MOST_REMEMBERED:]]
+            self.surroundings.remember(await asyncio.to_thread(evidence_kept, self.book.path, open_ones))
         self.desk.resume(found, targets=self._targets())
         for alert in found.alerts:
             self._evaluation.resume(alert.key, alert.severity, fired=alert.fired_at is not None)

@@ -1,6 +1,7 @@
 """From a notice to a letter: the words of it in the channel's language, with what the daemon knows besides."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ from alerting.channels.contract import Channel
 from alerting.episodes import minted
 from alerting.messages import Letter
 from alerting.settings import policy_of
+from alerting.shipped.runbooks import is_shipped
 from alerting.wording import words
 from daemon.configuration.tree import Configuration
 from daemon.duty.surroundings import DaemonSurroundings
@@ -59,8 +61,9 @@ class Wording:
 
     def _letter(self, notice: Notice, language: Language, digest: Sequence[Notice]) -> Letter:
         configuration, alert = self._configuration, notice.alert
+        told = replace(notice, alert=replace(alert, runbook=self._runbook(alert)))
         message = words(
-            notice,
+            told,
             language=language,
             node=configuration.node,
             zone=configuration.zone,
@@ -70,6 +73,13 @@ class Wording:
             digest=digest,
         )
         return Letter(notice=notice, message=message, node=configuration.node, digest=tuple(digest))
+
+    def _runbook(self, alert: Alert) -> str:
+        """A link that a telephone can open, else what to type."""
+        if not is_shipped(alert.runbook):
+            return alert.runbook
+        public = self._configuration.http.public_url
+        return f"{public}/runbooks/{alert.key.rule}" if public else f"toban alerts runbook {alert.key.rule}"
 
     def _acknowledge_url(self, alert: Alert) -> str:
         public = self._configuration.http.public_url

@@ -95,6 +95,10 @@ class DaemonSurroundings:
         self._evidence[alert.episode] = found
         return found
 
+    def remember(self, evidence: Mapping[str, str]) -> None:
+        """What an earlier process gathered of alerts that are still open."""
+        self._evidence.update(evidence)
+
     def evidence_of(self, episode: str) -> str | None:
         """The evidence that was gathered when it fired, by this process."""
         return self._evidence.get(episode)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from alerting.quiet import Match
+from alerting.shipped.runbooks import runbook_of
 from daemon.asked import moment_asked
 from daemon.asked_alerts import (
     GOAL,
@@ -131,6 +132,7 @@ def alert_routes(world: "World", guarded: Callable[[Endpoint], Endpoint]) -> lis
         Route("/api/v1/silences", guarded(reads.silences)),
         Route("/api/v1/silences", guarded(changes.silence), methods=post),
         Route("/api/v1/silences/{id}", guarded(changes.end_silence), methods=delete),
+        Route("/runbooks/{rule}", reads.runbook),
         Route("/ack/{token}", links.show),
         Route("/ack/{token}", links.take, methods=post),
     ]
@@ -192,6 +194,13 @@ class Reads:
         """Those that have not ended, or all."""
         every = "all" in request.query_params
         return _json(await self._past(lambda past: past.silences(every=every)))
+
+    async def runbook(self, request: Request) -> Response:
+        """What to do about a shipped rule's alert. It is the manual's page: nobody's secret."""
+        page = runbook_of(request.path_params["rule"])
+        if page is None:
+            raise NotFoundError("runbook", "no shipped rule has this name", "docs/rules/README.md lists them")
+        return PlainTextResponse(page)
 
     def _since(self, query: QueryParams) -> float:
         return moment_asked(query.get("since", "30d"), self.world.clock.now(), self.world.zone)

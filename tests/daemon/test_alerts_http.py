@@ -251,6 +251,14 @@ async def test_duty_is_200_only_while_all_of_it_works(world: World, duty: FakeDu
     assert (stuck.status_code, stuck.json()) == (503, {"ok": False, "reasons": ["the outbox is stuck"]})
 
 
+async def test_runbooks_are_anybodys_to_read(world: World) -> None:
+    """What a message links to opens on a telephone, without a token."""
+    page = await ask(world, "GET", "/runbooks/cpu", token=Secret("s3cret"))
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/plain; charset=utf-8")
+    assert page.text.startswith("# ")
+    assert (await ask(world, "GET", "/runbooks/cpuu")).status_code == 404
+
+
 async def test_nobody_on_duty_is_503(world: World) -> None:
     """Also for what would change something; links say so on a page."""
     world.duty = None

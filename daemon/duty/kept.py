@@ -1,4 +1,4 @@
-"""Dead letters: what was given up, found again in the book and put back on somebody's word."""
+"""What is asked of the book besides what a start takes up: dead letters, and the evidence of what is open."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from history.book.reader import open_book_reader
 from toban.alerts import Notice, Standing, What
+from toban.errors import TobanError
 
 
 def dead_letters(path: Path, key: str | None) -> tuple[Notice, ...]:
@@ -28,3 +29,13 @@ def once_more(dead: Iterable[Notice], now: float) -> Iterator[Notice]:
                 created_at=now,
                 detail="",
             )
+
+
+def evidence_kept(path: Path, episodes: Iterable[str]) -> dict[str, str]:
+    """What was gathered when these fired. It makes messages better; nothing depends on it."""
+    try:
+        with open_book_reader(path) as reader:
+            found = {episode: reader.evidence(episode) for episode in episodes}
+    except TobanError:
+        return {}
+    return {episode: document for episode, document in found.items() if document}
