@@ -75,10 +75,10 @@ class Service:
         self._tasks = [
             asyncio.create_task(self.history.run(), name="history"),
             asyncio.create_task(self._pulse.run(), name="pulse"),
-            asyncio.create_task(self._announce(), name="first round"),
         ]
         await self.duty.start()
         await self._take_over(self.configuration)
+        self._tasks.append(asyncio.create_task(self._announce(), name="first round"))
 
     async def reload(self, read: Callable[[], Configuration]) -> bool:
         """Take a changed configuration over; a bad one is refused with its errors, and the old one stays in force."""

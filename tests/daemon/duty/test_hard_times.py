@@ -31,7 +31,7 @@ async def hook() -> AsyncIterator[Receiver]:
 
 
 async def test_daemon_killed_in_mid_send_sends_the_same_again_and_says_so(tmp_path: Path, hook: Receiver) -> None:
-    """kill -9 while the receiver holds the request: the next daemon takes it up, under the same key."""
+    """Killed by -9 while the receiver holds the request: the next daemon takes it up, under the same key."""
     hook.always(HANGS)
     with running(tmp_path, RULES.replace("URL", hook.url())) as daemon:
         await eventually(lambda: len(hook.requests) == 1, within_seconds=30)
@@ -52,13 +52,17 @@ async def test_daemon_whose_disk_is_full_tells_all_the_same_and_says_that_it_is_
     hook.always(Reply(status=204))
     with running(tmp_path, "targets: []\n") as daemon:
         await asyncio.to_thread(daemon.stop)
-        for kept in tmp_path.glob("state.db*"):
-            kept.unlink()
+        await asyncio.to_thread(_forget, tmp_path)
         daemon.write(RULES.replace("URL", hook.url()))
         daemon.start(most_bytes=512)
         await eventually(lambda: len(hook.requests) == 1, within_seconds=30)
         assert "not kept: the state disk" in hook.requests[0].json["description"]
         assert "toban_book_trouble 1.0" in await asyncio.to_thread(daemon.metrics)
+
+
+def _forget(folder: Path) -> None:
+    for kept in folder.glob("state.db*"):
+        kept.unlink()
 
 
 def _sent(daemon: Daemon) -> bool:
