@@ -32,10 +32,11 @@ def told(daemon: Daemon, *words: str) -> Any:  # noqa: ANN401 - whatever JSON ca
 def test_an_alert_is_acknowledged_by_its_link_and_resolved_from_the_terminal(tmp_path: Path) -> None:
     """Over the network and the local socket, with the book beside the state; a restart remembers all of it."""
     messages = tmp_path / "told"
-    with running(tmp_path, RULES.replace("TOLD", str(messages))) as daemon:
+    with running(tmp_path, "language: en\nalerts: {defaults: false}\n") as daemon:
+        daemon.stop()
+        daemon.write(RULES.replace("TOLD", str(messages)))
         http = f'http: {{listen: "127.0.0.1:{daemon.port}", public_url: "{daemon.url}"}}\n'
         daemon.config.write_text(re.sub(r"(?m)^http:.*\n", http, daemon.config.read_text()))
-        daemon.stop()
         daemon.start()
         link = eventually_sync(lambda: re.findall(r"http://[0-9.:]+/ack/[\w-]+", _text(messages)))
         (alert,) = told(daemon)
