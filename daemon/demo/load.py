@@ -88,8 +88,8 @@ async def hold_the_till(connection: Any, chance: random.Random) -> None:  # noqa
     """Somebody keeps a row locked and goes away from the desk."""
     async with connection.transaction():
         await connection.execute(CASH_UP)
-        await asyncio.sleep(chance.uniform(15, 25))
-    await asyncio.sleep(chance.uniform(3, 6))
+        await asyncio.sleep(chance.uniform(12, 18))
+    await asyncio.sleep(chance.uniform(12, 18))
 
 
 async def queue_at_the_till(connection: Any, chance: random.Random) -> None:  # noqa: ANN401 - asyncpg ships no types

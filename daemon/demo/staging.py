@@ -53,7 +53,7 @@ QUICK_EVERY = {
     "settings": "30s",
     "processes": "10s",
     "disks": "10s",
-    "locks": "3s",
+    "locks": "1s",
     "indexes": "30s",
 }
 
