@@ -48,8 +48,8 @@ from toban.status import Component
 if TYPE_CHECKING:
     from toban.clock import Clock
 
-OWN_SECONDS: Final = 5.0
-OWN_FRESH_SECONDS: Final = 30.0
+OWN_SECONDS: Final = 15.0  # as often as the targets are asked
+OWN_FRESH_SECONDS: Final = 60.0
 REFRESH_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 3.0
 T = TypeVar("T")
