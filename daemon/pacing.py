@@ -11,6 +11,9 @@ LONGEST_STRETCH = 20.0
 MINUTE_SECONDS = 60.0
 FIRST_TURN_WITHIN_SECONDS = 0.3
 FIRST_TURNS_SECONDS_A_TARGET = 0.2  # a hundred targets that all began at once would be slow by our own doing
+SLOW_FIRST_TURNS_SECONDS_A_TARGET = 1.0  # what comes every few minutes is the heavier, and nobody waits for it
+SLOW_SECONDS = 60.0
+FEW_TARGETS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,9 +29,11 @@ def phase(pair: str, every_seconds: float) -> float:
     return zlib.crc32(pair.encode()) % 10_000 / 10_000 * every_seconds
 
 
-def first_turn(pair: str, now: float, targets: int = 1) -> Due:
+def first_turn(pair: str, now: float, targets: int = 1, every_seconds: float = 0.0) -> Due:
     """The first turn comes almost at once: someone waits for the first value. Many that begin together spread a bit."""
-    within = max(FIRST_TURN_WITHIN_SECONDS, FIRST_TURNS_SECONDS_A_TARGET * targets)
+    slow = every_seconds > SLOW_SECONDS and targets > FEW_TARGETS
+    each = SLOW_FIRST_TURNS_SECONDS_A_TARGET if slow else FIRST_TURNS_SECONDS_A_TARGET
+    within = max(FIRST_TURN_WITHIN_SECONDS, each * targets)
     return Due(at=now + phase(pair, within), reason="start")
 
 
@@ -60,9 +65,12 @@ class Spending:
         self._spent: deque[tuple[float, float]] = deque(maxlen=4096)
         self._total_seconds = 0.0
 
-    def note(self, now: float, total_seconds: float) -> None:
-        """What the target has spent on us since the start. Lanes side by side share it, so only its growth counts."""
-        if total_seconds > self._total_seconds:
+    def note(self, now: float, total_seconds: float, *, beginning: bool = False) -> None:
+        """What the target has spent on us since the start. Lanes side by side share it, so only its growth counts.
+
+        The first round is spent once and is no measure of a minute: what it took at the `beginning` draws nothing out.
+        """
+        if total_seconds > self._total_seconds and not beginning:
             self._spent.append((now, total_seconds - self._total_seconds))
         self._total_seconds = total_seconds
 

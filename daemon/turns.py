@@ -44,6 +44,7 @@ class Pair:
         self.name = f"{target}/{collector.title}"
         self.failures = 0
         self.abandoned_total = 0
+        self._begun = False
         self._lane = lane
         self._spending = spending
         self._clock = clock
@@ -62,7 +63,7 @@ class Pair:
 
     async def run(self, deliver: Callable[[Turned], None], *, beginning: int = 1) -> None:
         """Turn for ever; so many targets begin together."""
-        due = first_turn(self.name, self._clock.monotonic(), beginning)
+        due = first_turn(self.name, self._clock.monotonic(), beginning, self.every_seconds)
         while True:
             await self._rest(due)
             turned = await self.turn()
@@ -75,7 +76,8 @@ class Pair:
         collection = await self._in_lane(started)
         now = self._clock.monotonic()
         source = self.collector.source
-        self._spending.note(now, source.spent_seconds - source.asked_seconds)
+        self._spending.note(now, source.spent_seconds - source.asked_seconds, beginning=not self._begun)
+        self._begun = True
         stretch = self._spending.stretch(now)
         due = self._due(now, stretch, collection.failure)
         fresh_seconds = FRESH_FOR_BEATS * self.every_seconds * stretch + self.collector.settings.timeout

@@ -99,3 +99,19 @@ def test_no_budget_means_no_stretch() -> None:
     spending = Spending(0.0)
     spending.note(0.0, 1000.0)
     assert spending.stretch(1.0) == 1.0
+
+
+def test_first_turns_of_what_is_slow_are_spread_further_among_many_targets() -> None:
+    """A hundred surveys of all tables at once would be felt; one target's first survey comes at once all the same."""
+    slow = [first_turn(f"server{number}/indexes", 0.0, 100, 600.0).at for number in range(1000)]
+    assert 90.0 < max(slow) <= 100.0
+    assert first_turn("main/indexes", 0.0, 3, 600.0).at <= 0.6
+
+
+def test_spending_of_the_first_round_draws_no_cadence_out() -> None:
+    """It is spent once, with everything beginning together; what follows counts."""
+    spending = Spending(0.6)
+    spending.note(0.0, 20.0, beginning=True)
+    assert spending.stretch(1.0) == 1.0
+    spending.note(10.0, 21.2)
+    assert round(spending.stretch(11.0), 6) == 2.0

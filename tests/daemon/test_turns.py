@@ -157,6 +157,8 @@ async def test_what_a_turn_cost_the_target_stretches_the_next_rest() -> None:
 
     collector = FakeCollector(source, spend, every=15)
     pair = Pair("main", collector, lane=asyncio.Lock(), spending=Spending(0.6), clock=SystemClock())
+    first = await pair.turn()
+    assert first.due.reason == "cadence"  # the first round is spent once
     turned = await pair.turn()
     assert turned.due.reason == "stretched 5.0-fold by the budget"
     assert turned.due.at - SystemClock().monotonic() > 30
