@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 PYTHON := .venv/bin/python
-CODE := toban history collectors alerting daemon tests $(wildcard bench)
+CODE := toban history collectors alerting backup daemon tests $(wildcard bench)
 ARGS ?=
 
 help: ## this list

@@ -19,7 +19,9 @@ from structlog.typing import FilteringBoundLogger
 
 from alerting.channels import secrets_in
 from daemon import logs
+from daemon.backups.archiving import leave_digest
 from daemon.configuration import Loaded
+from daemon.configuration.backing import backup_secrets
 from daemon.configuration.tree import Configuration
 from daemon.service import Service
 from daemon.systemd import Notifier
@@ -37,11 +39,17 @@ CANCEL_WITHIN_SECONDS = 0.5
 
 def run(read: Callable[[], Loaded], environment: Mapping[str, str]) -> int:
     """Run until SIGTERM or SIGINT; the exit status."""
-    configuration = read().configuration
+
+    def reading() -> Configuration:
+        loaded = read()
+        leave_digest(loaded)
+        return loaded.configuration
+
+    configuration = reading()
     handler = configure_logs(configuration, environment)
     logs.log_strays()
     with state_lock(configuration.state_path), event_loop() as runner:
-        return runner.run(_serve(lambda: read().configuration, configuration, environment, handler))
+        return runner.run(_serve(reading, configuration, environment, handler))
 
 
 def configure_logs(configuration: Configuration, environment: Mapping[str, str]) -> logs.LineHandler:
@@ -70,6 +78,7 @@ def secrets_of(configuration: Configuration) -> Iterator[Secret]:
         yield from secrets_in(settings)
     if configuration.alerts.heartbeat.url is not None:
         yield configuration.alerts.heartbeat.url
+    yield from backup_secrets(configuration)
 
 
 @contextmanager

@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from random import SystemRandom
 
 from prometheus_client.core import Metric as Family
 from structlog.typing import FilteringBoundLogger
 
+from daemon.backups.action import BackupRunner
+from daemon.backups.backing import Backing
 from daemon.configuration.tree import Configuration
 from daemon.duty.duty import Duty
 from daemon.http.front import Front
@@ -21,6 +24,7 @@ from history.recording import History
 from toban.clock import Clock
 from toban.errors import TobanError
 from toban.language import Language
+from toban.samples import Collection
 from toban.secrets import Secret
 from toban.status import Component, Health
 
@@ -58,12 +62,14 @@ class Service:
         self._courses = courses_of(configuration)
         self._teller = Teller(log)
         self._pulse = Pulse(self.world, notifier, Language(configuration.language))
+        self.backing = Backing(configuration, clock=clock, accept=self._accept_own, random=SystemRandom())
         self.duty = self.world.duty = Duty(
             configuration,
             self.world,
             lag_seconds=lambda: self._pulse.lag_seconds,
             history_trouble=lambda: self.history.trouble is not None,
             late=self._pulse.overdue,
+            runners={"backup": BackupRunner(self.backing.obstacle, self.backing.run)},
         )
         self._prints: dict[str, tuple[object, ...]] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -78,6 +84,8 @@ class Service:
         ]
         await self.duty.start()
         await self._take_over(self.configuration)
+        await self.backing.start()
+        self._show_backups()
         self._tasks.append(asyncio.create_task(self._announce(), name="first round"))
 
     async def reload(self, read: Callable[[], Configuration]) -> bool:
@@ -96,6 +104,8 @@ class Service:
         self._pulse.language = Language(configuration.language)
         await self._take_over(configuration)
         self.duty.renew(configuration)
+        await self.backing.renew(configuration)
+        self._show_backups()
         self.log.info("reloaded", targets=len(self.world.watches))
         self._reloaded("done")
         return True
@@ -103,12 +113,14 @@ class Service:
     async def stop(self) -> None:
         """Part from everything, bounded: targets, listeners, then the history with what it still holds."""
         self.notifier.stopping()
+        parting = asyncio.create_task(self.backing.stop(), name="backups")  # beside the rest: programs take their time
         await asyncio.gather(self.front.close(), *(watch.stop() for watch in self.world.watches.values()))
         await self.duty.stop()
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1)
+        await parting
         try:
             async with asyncio.timeout(CLOSE_HISTORY_SECONDS):
                 await self.history.close()
@@ -166,6 +178,15 @@ class Service:
         if not self.first_round.is_set() and not self.world.untried():
             self.first_round.set()
 
+    def _accept_own(self, collection: Collection, fresh_until: float) -> None:
+        """The same way for what no watch brings: how backups stand."""
+        self.world.current.accept(collection, fresh_until)
+        self.history.offer(collection)
+        self.duty.judge(collection)
+
+    def _show_backups(self) -> None:
+        self.world.backups = self.backing if self.backing.active else None
+
     async def _announce(self) -> None:
         try:
             async with asyncio.timeout(FIRST_ROUND_WITHIN_SECONDS):
@@ -199,3 +220,6 @@ class Service:
             name="history", state=Health.WARNING if trouble else Health.OK, reason=trouble.detail if trouble else ""
         )
         yield self.duty.component()
+        backups = self.backing.component()
+        if backups is not None:
+            yield backups

@@ -19,6 +19,7 @@ from toban.status import Component, Status, judge
 
 if TYPE_CHECKING:
     from daemon.http.alerts import Duty
+    from daemon.http.backups import Keeping
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,6 +36,7 @@ class World:
     exposition: Exposition = field(default_factory=Exposition)
     watches: dict[str, Watch] = field(default_factory=dict)
     duty: "Duty | None" = None  # who judges and tells; None until it is started
+    backups: "Keeping | None" = None  # who keeps backups; None where none are configured
     opened: bool = False  # every configured target has its watch; before that, none missing means nothing
 
     @property

@@ -185,7 +185,7 @@ def open_reader(path: Path) -> Iterator[Reader]:
 
 def connect_for_reading(path: Path, line: Line = STATE) -> sqlite3.Connection:
     """A connection that cannot write, to a file of this line; raises where it is none."""
-    url = f"file:{quote(str(path.resolve()))}?mode=ro"
+    url = f"file://{quote(str(path.resolve()))}?mode=ro"
     connection = sqlite3.connect(url, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         check_ours(connection, line)

@@ -18,10 +18,10 @@ import httpx
 import pytest
 
 import collectors.postgresql.sql
-from alerting.own import OWN_METRICS
 from collectors import COLLECTORS
 from collectors.postgresql.server import PostgresServer, ServerLimits
 from daemon.configuration import load
+from daemon.configuration.ruling import known_metrics
 from tests.clusters import Cluster
 from tests.conftest import NewCluster
 from tests.daemon.running import Daemon, running
@@ -53,13 +53,14 @@ NOT_RUN = {
     "toban -c config.yaml run": "the same",
     "CREDENTIALS_DIRECTORY": "as `toban config check`, with credentials of the machine",
     "toban demo": "takes a server and a minute; tests of the demo run it",
+    **dict.fromkeys(("toban backup", "toban restore", "toban drill", "toban wal"), "tests/daemon/answers run them"),
 }
 # What ends with another status than 0, and with which.
 STATUS = {"toban -c broken.yaml config check": 2}
 # In backticks, and yet no metric.
 OTHER_NAMES = re.compile(
     r"pg_(monitor|catalog|stat_statements|hba|test_timing|dump|stat_statements\.\w+|read_all_stats|prepared_xacts|stat_io"
-    r"|wal|basebackup|amcheck|receivewal|resetwal)"
+    r"|wal|basebackup|amcheck|receivewal|resetwal|combinebackup|read_all_data)"
 )
 METRIC = re.compile(r"`((?:pg|toban)_[a-z0-9_]+)(?:\{[^`]*\})?`")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -99,8 +100,8 @@ def commands() -> list[Command]:
     """Everything that a reader is told to type; a JSON block right behind belongs to the last command."""
     found: list[Command] = []
     for block in blocks("sh", "console", "json"):
-        if block.document.startswith("docs/rules/"):
-            continue  # of a machine in trouble: tests/alerting/shipped/test_runbooks.py has looked at them
+        if block.document.startswith(("docs/rules/", "docs/restore.md")):
+            continue  # tests/alerting/shipped/test_runbooks.py and tests/daemon/answers/test_backups_server.py do
         if block.language == "json":
             found[-1] = Command(document=block.document, line=found[-1].line, shown=block.text)
         elif block.language == "console":
@@ -324,8 +325,7 @@ def headings(file: Path) -> set[str]:
 @pytest.mark.integration
 def test_metrics_that_are_named_exist(daemon: Daemon) -> None:
     """Every metric in backticks, or in a rule, is declared by a collector or told by the daemon itself."""
-    known = {metric.name for metric in (*OWN_METRICS, *(one for each in COLLECTORS for one in each.metrics))}
-    known |= set(re.findall(r"^# TYPE (\w+) ", daemon.metrics(), re.MULTILINE))
+    known = set(known_metrics()) | set(re.findall(r"^# TYPE (\w+) ", daemon.metrics(), re.MULTILINE))
     rules = [found for block in blocks("yaml") for found in re.findall(r"expr: (.*)", block.text)]
     ruled = re.findall(r"\b(?:pg|toban)_\w+", "\n".join(rules))
     assert ruled

@@ -6,6 +6,7 @@ No sentence has a plural: `targets: 1` reads as well as `targets: 3`. Numbers ar
 from toban.catalogue_advice import ADVICE
 from toban.catalogue_alert_tables import ALERT_TABLES
 from toban.catalogue_alerts import ALERTS
+from toban.catalogue_backups import BACKUPS
 from toban.catalogue_bloat import BLOAT
 from toban.catalogue_channels import CHANNELS
 from toban.catalogue_daemon import DAEMON
@@ -35,6 +36,7 @@ CATALOGUE: dict[str, tuple[str, str]] = (
     | EVENTS
     | SETTINGS
     | INDEXES
+    | BACKUPS
     | BLOAT
     | LOCKS
     | POOL

@@ -63,6 +63,18 @@ DAEMON: dict[str, tuple[str, str]] = {
         "端末から確認応答し、受信側に伝わりました",
     ),
     "demo.alert.resolved": ("over, and the receiver knows", "解消し、受信側に伝わりました"),
+    "demo.backup": ("backup", "バックアップ"),
+    "demo.backup.coming": ("a dump is being made", "ダンプを取得しています"),
+    "demo.backup.made": ("a backup was made", "バックアップを取得しました"),
+    "demo.backup.restored": (
+        "it was restored beside the original, and compared",
+        "別のデータベースに復元し、照合しました",
+    ),
+    "demo.backup.same": (
+        "tables: {tables}, rows: {rows}, all as in the dump's snapshot",
+        "テーブル {tables} 個、{rows} 行がダンプ時点と一致",
+    ),
+    "demo.backup.proven": ("it is proven, by a restore into a server of its own", "専用サーバへの復元で実証しました"),
     "demo.measured": ("what was measured", "計測結果"),
     "demo.all_worked": ("every collector measured", "すべてのコレクタが計測に成功しました"),
     "demo.not_all_worked": ("collectors without values: {collectors}", "値を取得できなかったコレクタ: {collectors}"),

@@ -20,4 +20,7 @@ EVENTS: dict[str, tuple[str, str]] = {
     "event.demoted": ("became a standby", "スタンバイへ降格"),
     "event.upgraded": ("other version", "バージョンの変更"),
     "event.file_changed": ("file changed", "ファイルの変更"),
+    "event.backup_failed": ("backup failed", "バックアップの失敗"),
+    "event.backup_damaged": ("backup damaged", "バックアップの破損"),
+    "event.backup_unusual": ("backup unlike the others", "バックアップの異常な変化"),
 }

@@ -1,4 +1,4 @@
-"""What happened, as opposed to what is: a setting changed, a server restarted or was promoted, a file was changed."""
+"""What happened, as opposed to what is: a setting changed, a server restarted or was promoted, a backup failed."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +14,9 @@ class EventKind(StrEnum):
     DEMOTED = "demoted"  # a primary has become a standby
     UPGRADED = "upgraded"  # another server version answers
     FILE_CHANGED = "file_changed"
+    BACKUP_FAILED = "backup_failed"  # a backup, a proof or a drill came to nothing
+    BACKUP_DAMAGED = "backup_damaged"  # one that was there is not whole, or did not come back to life
+    BACKUP_UNUSUAL = "backup_unusual"  # far smaller, slower or emptier than those before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

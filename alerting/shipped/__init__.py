@@ -9,7 +9,7 @@ import yaml
 SUBJECTS: Final = (
     *("connections", "queries", "replication", "wal", "wraparound", "relations"),
     *("host", "files", "logs", "probes", "security"),
-    *("pgbouncer", "mariadb", "sqlite", "toban"),
+    *("pgbouncer", "mariadb", "sqlite", "backups", "toban"),
 )
 """The files, in the order in which they are told."""
 PRESETS: Final = {

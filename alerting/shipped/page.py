@@ -12,7 +12,7 @@ Made from `alerting/shipped/*.yaml`, where each figure has its why; to make it a
 `python -m alerting.shipped.page > docs/rules/README.md`. They are in force unless `alerts: {defaults: false}`. A rule
 of the same name under `alerts: rules:` replaces one; without a `metric` it changes what it says, and the rest stays.
 `toban alerts backtest RULE --since 30d` tells how often one would have fired. Each links to its runbook. `info` is
-shown and told to nobody. Whether there is a backup of the last day is not judged yet: this version makes none.
+shown and told to nobody.
 
 `preset:` under `alerts:` chooses other figures:
 

@@ -2,7 +2,8 @@
 
 What a reader may do depends on the journal mode:
 
-- **WAL**, with its `-wal` and `-shm` beside it: an ordinary read transaction. Writers do not notice readers.
+- **WAL**, with its `-wal` and `-shm` beside it: the cheap look reads the log's index and takes no lock at all (see
+  `walindex`); the check and somebody's SQL are an ordinary read transaction, which writers hardly ever notice.
   `readonly_shm=1`, and never without both files: a reader that had to create them would own them, and the
   application might then not be able to open its own database.
 - **Rollback journal**: no lock at all. A reader's SHARED lock makes a writer's COMMIT fail or wait. The header is read

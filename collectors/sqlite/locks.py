@@ -11,6 +11,7 @@ import struct
 PENDING_BYTE = 0x40000000  # then RESERVED, then the 510 bytes that readers share and an exclusive writer takes whole
 LOCK_BYTES = 2 + 510
 WAL_WRITE_BYTE = 120  # in the -shm file
+OPEN_BYTE = 128  # likewise: shared by all that have it open
 _FLOCK = struct.Struct("@hhqqi4x")  # struct flock of 64-bit Linux
 
 
@@ -37,6 +38,15 @@ def is_of(descriptor: int, found: os.stat_result) -> bool:
 
 def write_locked(descriptor: int, start: int, length: int) -> bool:
     """Whether another process holds a write lock on some of these bytes."""
-    question = _FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, start, length, 0)
+    return _met(descriptor, fcntl.F_RDLCK, start, length)
+
+
+def held(descriptor: int, start: int, length: int = 1) -> bool:
+    """Whether another process holds any lock on some of these bytes."""
+    return _met(descriptor, fcntl.F_WRLCK, start, length)
+
+
+def _met(descriptor: int, kind: int, start: int, length: int) -> bool:
+    question = _FLOCK.pack(kind, os.SEEK_SET, start, length, 0)
     answer = fcntl.fcntl(descriptor, fcntl.F_GETLK, question)
     return bool(_FLOCK.unpack(answer)[0] != fcntl.F_UNLCK)

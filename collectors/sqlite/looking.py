@@ -88,7 +88,7 @@ class Look:
 
 def uri_of(path: Path, *parameters: str) -> str:
     """The file as a URI that can only be read, whatever characters its path has."""
-    return f"file:{quote(bytes(path))}?{'&'.join(('mode=ro', 'cache=private', *parameters))}"
+    return f"file://{quote(bytes(path))}?{'&'.join(('mode=ro', 'cache=private', *parameters))}"
 
 
 def explain(error: BaseException) -> Failure:

@@ -4,7 +4,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from importlib import resources
@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from collectors.sqlite.header import HEADER_BYTES, Header, parse_header
 from collectors.sqlite.locks import LOCK_BYTES, PENDING_BYTE, WAL_WRITE_BYTE, descriptor_of, is_of, write_locked
 from collectors.sqlite.looking import PRIMARY_CODE, Look, UnusableError, explain
+from collectors.sqlite.walindex import found_in
 from toban.outcomes import Failure, Reason
 
 ATTEMPTS = 5
@@ -59,7 +60,7 @@ def survey(look: Look) -> Survey:
     with look.connection("readonly_shm=1") as connection:
         locked, header = through(found, lambda descriptor: held_and_header(descriptor, found))
         access = access_of(header, look.path)
-        counts, failure = _counted(header, access, found.st_size, connection)
+        counts, failure = _counted(header, access, found, look.path, connection)
         if access is Access.SHARED:
             locked = locked or _log_locked(look.path)
     log = sibling(look.path, "-wal")
@@ -178,14 +179,21 @@ NOT_SHARED = Failure(
 
 
 def _counted(
-    header: Header | None, access: Access, size_bytes: int, connection: sqlite3.Connection
+    header: Header | None, access: Access, found: os.stat_result, path: Path, connection: sqlite3.Connection
 ) -> tuple[Counts | None, Failure | None]:
     """The counts, or why there are none just now; neither for an empty file."""
     if header is None:
         return None, None
     if access is Access.ALONE:
         return None, NOT_SHARED
-    return _asked(connection) if access is Access.SHARED else (counts_of(header, size_bytes), None)
+    if access is not Access.SHARED:
+        return counts_of(header, found.st_size), None
+    shared, log = (path.with_name(path.name + suffix) for suffix in ("-shm", "-wal"))
+    seen = found_in(shared, log, lambda: through(found, read_header))
+    if seen is None:
+        return _asked(connection)
+    counts = counts_of(seen.header, found.st_size)
+    return (counts if seen.pages is None else replace(counts, pages=seen.pages)), None
 
 
 def _asked(connection: sqlite3.Connection) -> tuple[Counts | None, Failure | None]:
@@ -202,7 +210,7 @@ def _asked(connection: sqlite3.Connection) -> tuple[Counts | None, Failure | Non
 
 
 def _log_locked(path: Path) -> bool:
-    """Whether somebody writes to the WAL; our own reader keeps the -shm file open."""
+    """Whether somebody writes to the WAL; the look at its index, or our own reader, keeps the -shm file open."""
     shared = sibling(path, "-shm")
     if shared is None or descriptor_of(shared) is None:
         return False

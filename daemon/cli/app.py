@@ -13,11 +13,14 @@ from typer.core import TyperGroup
 from daemon.cli import completion
 from daemon.cli.advise import advise_commands
 from daemon.cli.alerts import alerts_commands
+from daemon.cli.backup import backup_commands
 from daemon.cli.config import config_commands
 from daemon.cli.history import history
 from daemon.cli.reading import events, locks, metrics, statements, status
+from daemon.cli.restore import drill, restore
 from daemon.cli.run import demo, run
 from daemon.cli.setup import setup_commands
+from daemon.cli.wal import wal_commands
 from toban import __version__
 from toban.errors import TobanError
 
@@ -53,9 +56,11 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: rich alone would double the time to the first letter
     pretty_exceptions_enable=False,
 )
-for command in (run, demo, status, metrics, history, statements, locks, events):
+for command in (run, demo, status, metrics, history, statements, locks, events, restore, drill):
     app.command()(command)
 app.add_typer(alerts_commands, name="alerts", no_args_is_help=False)
+app.add_typer(backup_commands, name="backup", cls=_Group, no_args_is_help=False)
+app.add_typer(wal_commands, name="wal", cls=_Group, no_args_is_help=False)
 app.add_typer(config_commands, name="config", cls=_Group, no_args_is_help=False)
 app.add_typer(advise_commands, name="advise", cls=_Group, no_args_is_help=False)
 app.add_typer(setup_commands, name="setup", cls=_Group, no_args_is_help=False)

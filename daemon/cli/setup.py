@@ -20,6 +20,7 @@ def postgresql(
     ],
     apply: Annotated[bool, typer.Option("--apply", help="Run it. Needs a superuser.")] = False,
     role: Annotated[str, typer.Option(help="The role that Toban connects as.")] = "toban",
+    backups: Annotated[bool, typer.Option("--backups", help="It makes the backups, too: it reads everything.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Print the SQL for all that Toban lacks on this server: role, extension, settings. --apply runs it."""
@@ -29,4 +30,6 @@ def postgresql(
     from toban.language import choose_language
 
     language = choose_language(asked=context.obj.language, configured=None, environ=os.environ)
-    raise typer.Exit(setup_postgresql.setup(dsn, role=role, apply=apply, as_json=as_json, language=language))
+    raise typer.Exit(
+        setup_postgresql.setup(dsn, role=role, apply=apply, as_json=as_json, language=language, backups=backups)
+    )

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from daemon.configuration.backing import backup_problems
 from daemon.configuration.files import chosen, fragments, read_bounded
 from daemon.configuration.lending import Lenders, ReadFile, UnreadableError
 from daemon.configuration.merging import merged, namesakes
@@ -53,6 +54,7 @@ def validated(root: Written, found: tuple[Problem, ...], machine: Mapping[str, s
         problems += _told(error.errors(include_url=False), root)
         raise Problems(problems) from None
     problems += [problem_at(root, path, why) for path, why in rule_problems(configuration)]
+    problems += [problem_at(root, path, why) for path, why in backup_problems(configuration)]
     if problems:
         raise Problems(problems)
     return configuration.model_copy(update={"targets": with_host(configuration.targets)})

@@ -8,23 +8,28 @@ from alerting.own import COLLECTOR, OWN_METRICS
 from alerting.rules.checking import problems
 from alerting.rules.rule import Rule
 from alerting.settings import compiled
+from backup.metrics import COLLECTOR as BACKUPS
+from backup.metrics import METRICS as BACKUP_METRICS
 from collectors import COLLECTORS
+from daemon.configuration.backing import plan_of
 from daemon.configuration.targets import HOST_NAME, HostTarget
 from daemon.configuration.tree import Configuration
 from daemon.configuration.written import Path
+from toban.backups import Method
 from toban.samples import Metric
 
 
 @cache
 def known_metrics() -> Mapping[str, Metric]:
     """Every metric that a rule can name, by its name."""
-    own = {metric.name: metric for metric in OWN_METRICS}
+    own = {metric.name: metric for metric in (*OWN_METRICS, *BACKUP_METRICS)}
     return own | {metric.name: metric for collector in COLLECTORS for metric in collector.metrics}
 
 
 def sources(configuration: Configuration) -> Mapping[str, frozenset[str]]:
     """Which collectors bring a metric, by the titles that they deliver under."""
     found: dict[str, set[str]] = {metric.name: {COLLECTOR} for metric in OWN_METRICS}
+    found |= {metric.name: {BACKUPS} for metric in BACKUP_METRICS}
     for collector in COLLECTORS:
         titles = {collector.name}
         if collector.listed:
@@ -45,6 +50,7 @@ def rule_problems(configuration: Configuration) -> Iterator[tuple[Path, str]]:
         metrics=known_metrics(),
         targets=(*names, COLLECTOR),
         prefixes=tuple(prefix for collector in COLLECTORS for prefix in collector.prefixes),
+        backups=[job.name for job in plan_of(configuration).jobs if job.method is not Method.WAL],
     )
     for path, why in found:
         yield ("alerts", *path), why

@@ -12,6 +12,7 @@ from pydantic import Field, create_model, field_validator, model_validator
 
 from alerting.channels import ChannelConfiguration
 from alerting.rules.written import Alerts
+from backup.settings import Backups
 from collectors import COLLECTORS
 from collectors.contract import Collector, CollectorSettings, EntrySettings, Kind
 from daemon.configuration.targets import Target
@@ -142,6 +143,7 @@ class Configuration(Model):
         default_factory=dict, description="The ways to reach people, by the names that rules call them."
     )
     alerts: Annotated[Alerts, EMPTY_IS_DEFAULT] = Alerts()
+    backups: Annotated[Backups, EMPTY_IS_DEFAULT] = Backups()
 
     @field_validator("timezone")
     @classmethod

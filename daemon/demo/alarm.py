@@ -1,13 +1,10 @@
 """The alert of the demonstration: a real queue for a lock, told to a real receiver, acknowledged, and over again."""
 
 import asyncio
-import os
-import sys
-from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+from daemon.demo.acts import Act, typed
 from daemon.demo.receiver import Heard, Receiver
 from toban.language import Language
 from toban.units import seconds_text
@@ -17,16 +14,6 @@ FIRES_WITHIN_SECONDS = 60.0
 ACKNOWLEDGE_SECONDS = 20.0
 ANSWERED_WITHIN_SECONDS = 20.0
 OVER_WITHIN_SECONDS = 60.0
-WHO = "demo"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Act:
-    """One thing that was to happen, and whether it did."""
-
-    key: str
-    done: bool
-    detail: str = ""
 
 
 async def alarmed(receiver: Receiver, config: Path, language: Language, clock: Callable[[], float]) -> list[Act]:
@@ -37,12 +24,13 @@ async def alarmed(receiver: Receiver, config: Path, language: Language, clock: C
         return [Act(key="demo.alert.fired", done=False)]
     took = seconds_text(clock() - begun, language)
     acts = [Act(key="demo.alert.fired", done=True, detail=f"{fired.title} ({took})")]
-    status, said = await _acknowledge(config, fired.episode)
+    words = ("alerts", "ack", fired.episode, "--note", "demo")
+    asked = await typed(config, *words, within_seconds=ACKNOWLEDGE_SECONDS)
     answered = await _heard(
         receiver, lambda one: one.episode == fired.episode and one.status == "acknowledged", ANSWERED_WITHIN_SECONDS
     )
-    done = status == 0 and answered is not None
-    acts.append(Act(key="demo.alert.acknowledged", done=done, detail=fired.episode if done else said))
+    done = asked.status == 0 and answered is not None
+    acts.append(Act(key="demo.alert.acknowledged", done=done, detail=fired.episode if done else asked.complaint))
     over = await _heard(
         receiver, lambda one: one.episode == fired.episode and one.status == "resolved", OVER_WITHIN_SECONDS
     )
@@ -61,18 +49,3 @@ async def _heard(receiver: Receiver, fits: Callable[[Heard], bool], within_secon
                 await receiver.stirred.wait()
     except TimeoutError:
         return None
-
-
-async def _acknowledge(config: Path, episode: str) -> tuple[int, str]:
-    """`toban alerts ack`, in a process of its own: the daemon is asked over its local socket."""
-    command = (sys.executable, "-m", "daemon", "-c", str(config), "alerts", "ack", episode, "--note", "demo")
-    environment = {**os.environ, "USER": WHO, "LOGNAME": WHO}
-    process = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=environment)
-    try:
-        async with asyncio.timeout(ACKNOWLEDGE_SECONDS):
-            _, complaint = await process.communicate()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        return 1, "no answer"
-    return process.returncode or 0, complaint.decode(errors="replace").strip()

@@ -1,6 +1,7 @@
 """What the demonstration shows: the live view, a line for those without a terminal, and the table at the end."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 from rich.columns import Columns
@@ -10,6 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from daemon.answers.printing import STYLES, console, plain, table
+from daemon.demo.acts import Act
 from daemon.demo.receiver import Receiver
 from daemon.watch import Ledger
 from daemon.world import World
@@ -28,9 +30,12 @@ TEXT_LETTERS = 60
 class Scene:
     """The running demonstration, as somebody sees it."""
 
-    def __init__(self, world: World, language: Language, receiver: Receiver | None = None) -> None:
+    def __init__(
+        self, world: World, language: Language, receiver: Receiver | None = None, acts: Sequence[Act] = ()
+    ) -> None:
         self.world = world
         self._receiver = receiver
+        self._acts = acts
         self.language = language
         self._commits: tuple[float, float] | None = None
         self._rate: float | None = None
@@ -49,7 +54,9 @@ class Scene:
     def view(self) -> RenderableType:
         """The whole view."""
         self._learn()
-        return Group(Columns([self._figures(), self._host()]), self._statements(), self._running(), self._heard())
+        return Group(
+            Columns([self._figures(), self._host()]), self._statements(), self._running(), self._heard(), self._kept()
+        )
 
     def line(self) -> str:
         """The same in one line."""
@@ -110,6 +117,13 @@ class Scene:
             "\n".join(lines) or say("demo.heard.nothing", self.language), title=say("demo.told", self.language)
         )
 
+    def _kept(self) -> RenderableType:
+        """How far the backup has come."""
+        lines = [act_line(act, self.language) for act in self._acts]
+        return Panel(
+            "\n".join(lines) or say("demo.backup.coming", self.language), title=say("demo.backup", self.language)
+        )
+
     def _learn(self) -> None:
         """Keep what the last collections brought: rates between two of them, texts and uses of statements."""
         now = self.world.clock.monotonic()
@@ -138,6 +152,12 @@ class Scene:
         unit = found[0].unit
         total = sum(sample.value for sample in found) if unit is Unit.NONE else found[0].value
         return value_text(total, unit, self.language)
+
+
+def act_line(act: Act, language: Language) -> str:
+    """One thing that was to happen, with a sign for whether it did."""
+    sign, style = ("✓", "green") if act.done else ("✗", "bold red")
+    return f"[{style}]{sign} {say(act.key, language)}  {plain(act.detail)}[/]"
 
 
 def seen(world: World, language: Language) -> tuple[Table, list[str]]:

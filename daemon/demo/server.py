@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from daemon.demo.programs import Programs, account, as_account, enterable
+from backup.programs import account, as_account
+from daemon.demo.programs import Programs, enterable
 from toban.clock import SystemClock
 from toban.errors import UnavailableError
 
@@ -103,7 +104,7 @@ class DemoServer:
         for folder in (self.home / "data", self.home / "s"):
             folder.mkdir(exist_ok=True)
             if owner is not None:
-                os.chown(folder, owner.pw_uid, owner.pw_gid)
+                os.chown(folder, owner.uid, owner.gid)
 
     def _await_ready(self) -> None:
         deadline = self._clock.monotonic() + START_SECONDS

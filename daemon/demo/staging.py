@@ -15,14 +15,16 @@ import structlog
 import yaml
 
 from daemon import logs
-from daemon.answers.printing import console, plain
+from daemon.answers.printing import console
 from daemon.configuration.targets import with_host
 from daemon.configuration.tree import Configuration
-from daemon.demo.alarm import RULE, Act, alarmed
+from daemon.demo.acts import Act
+from daemon.demo.alarm import RULE, alarmed
+from daemon.demo.keeping import Keeping, backing
 from daemon.demo.load import prepare, trade
 from daemon.demo.programs import find_programs
 from daemon.demo.receiver import Receiver
-from daemon.demo.scene import Scene, seen
+from daemon.demo.scene import Scene, act_line, seen
 from daemon.demo.server import ROLE, DemoServer
 from daemon.service import Service
 from daemon.setup.applying import apply
@@ -94,7 +96,7 @@ async def _play(server: DemoServer, port: int, tell: Callable[..., None], langua
     secret = Secret(token_urlsafe(16))
     receiver = Receiver(secret, lambda heard: None if sys.stdout.isatty() else tell("demo.heard", title=heard.title))
     await receiver.open()
-    tree = written(server, port, language) | alerting(receiver.url, secret)
+    tree = written(server, port, language) | alerting(receiver.url, secret) | backing(server.home)
     configuration = configured(tree)
     file = server.home / "config.yaml"
     file.write_text(yaml.safe_dump(tree, allow_unicode=True, sort_keys=False))
@@ -104,17 +106,27 @@ async def _play(server: DemoServer, port: int, tell: Callable[..., None], langua
     service = Service(
         configuration, history, clock=clock, log=structlog.get_logger("toban"), notifier=Notifier({}, clock)
     )
+    kept: asyncio.Task[list[Act]] | None = None
     try:
         await service.start()
         host, listening = service.front.address or ("", 0)
         tell("demo.watching", url=f"http://{host}:{listening}/metrics")
+        keeping = Keeping(
+            file, server.dsn("postgres"), language, _act_teller(language, quiet=once or sys.stdout.isatty())
+        )
+        plays = (alarmed(receiver, file, language, clock.monotonic), keeping.run())
         if once:
-            return await _once(service, stop, language, alarmed(receiver, file, language, clock.monotonic))
+            return await _once(service, stop, language, plays)
         tell("demo.ask", program=_program(), config=str(file))
         tell("demo.stop_hint")
-        await _until(stop, Scene(service.world, language, receiver))
+        plays[0].close()
+        kept = asyncio.create_task(plays[1])
+        await _until(stop, Scene(service.world, language, receiver, keeping.acts))
         return 0
     finally:
+        if kept is not None:
+            kept.cancel()
+            await asyncio.wait([kept])
         shop.cancel()
         with suppress(asyncio.CancelledError, ExceptionGroup):
             await shop
@@ -124,7 +136,7 @@ async def _play(server: DemoServer, port: int, tell: Callable[..., None], langua
 
 async def admit(dsn: Dsn) -> None:
     """Make the role that Toban connects as, by the steps of `toban setup postgresql --apply`."""
-    found = plan(await look(dsn, ROLE, SystemClock()))
+    found = plan(await look(dsn, ROLE, SystemClock(), backups=True))
     async for ran in apply(dsn, found.steps):
         if ran.failure is not None:
             raise UnavailableError("demo", f"{ran.step.sql}: {ran.failure.detail}")
@@ -169,28 +181,31 @@ def _program() -> str:
 
 
 async def _once(
-    service: Service, stop: asyncio.Event, language: Language, alarm: Coroutine[None, None, list[Act]]
+    service: Service, stop: asyncio.Event, language: Language, plays: tuple[Coroutine[None, None, list[Act]], ...]
 ) -> int:
-    """Once around: every collector has measured, an alert was told, answered and is over; 1 when one of it failed."""
-    watching = asyncio.create_task(alarm)
+    """Once around: all was measured, an alert told and answered, a backup made, restored and proven; 1 where not."""
+    playing = [asyncio.create_task(play) for play in plays]
     try:
         status = await _measured(service, stop, language)
-        return status if stop.is_set() else max(status, await _told(watching, stop, language))
+        for play in playing:
+            status = status if stop.is_set() else max(status, await _told(play, stop, language))
+        return status
     finally:
-        watching.cancel()
+        for play in playing:
+            play.cancel()
+        await asyncio.wait(playing)
 
 
-async def _told(alarm: "asyncio.Task[list[Act]]", stop: asyncio.Event, language: Language) -> int:
-    """The alert's own story, as far as it came."""
+async def _told(play: "asyncio.Task[list[Act]]", stop: asyncio.Event, language: Language) -> int:
+    """One story, as far as it came."""
     stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({alarm, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({play, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
-    if not alarm.done():
+    if not play.done():
         return INTERRUPTED
-    acts = alarm.result()
+    acts = play.result()
     for act in acts:
-        sign, style = ("✓", "green") if act.done else ("✗", "bold red")
-        console().print(f"{sign} {say(act.key, language)}  {plain(act.detail)}", style=style)
+        console().print(act_line(act, language))
     return 0 if all(act.done for act in acts) else 1
 
 
@@ -237,6 +252,11 @@ def _teller(language: Language) -> Callable[..., None]:
         print(say(key, language, **values), flush=True)
 
     return tell
+
+
+def _act_teller(language: Language, *, quiet: bool) -> Callable[[Act], None]:
+    """Where there is no view to show it, each act is a line."""
+    return (lambda _: None) if quiet else (lambda act: console().print(act_line(act, language)))
 
 
 def _free_port() -> int:

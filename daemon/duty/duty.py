@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import structlog
 from prometheus_client.core import Metric as Family
 
-from alerting.actions import Actions
+from alerting.actions import Actions, Runner
 from alerting.channels import open_channel
 from alerting.channels.contract import Channel
 from alerting.channels.dashboard import DashboardSettings
@@ -67,6 +67,7 @@ class Duty:
         lag_seconds: Callable[[], float],
         history_trouble: Callable[[], bool],
         late: Callable[[], Sequence[str]],
+        runners: Mapping[str, Runner] | None = None,
     ) -> None:
         self.world = world
         self.clock: Clock = world.clock
@@ -85,7 +86,11 @@ class Duty:
         self._evaluation = Evaluation(rules, self._windows, sources=sources(configuration))
         self._channels = self._opened(configuration)
         self._actions = Actions(
-            commands_of(configuration), letter=self._wording.for_programs, web=self._web, clock=self.clock
+            commands_of(configuration),
+            letter=self._wording.for_programs,
+            web=self._web,
+            clock=self.clock,
+            runners=runners,
         )
         self.dispatcher = Dispatcher(
             self._channels,

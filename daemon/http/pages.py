@@ -30,6 +30,7 @@ from daemon.documents_alerts import counts_document
 from daemon.documents_events import event_documents
 from daemon.documents_locks import lock_documents
 from daemon.http.alerts import alert_routes
+from daemon.http.backups import backup_routes
 from daemon.http.exposition import Format
 from daemon.http.sections import Section, packed, plain
 from daemon.world import World
@@ -67,6 +68,7 @@ def application(world: World, token: Callable[[], Secret | None]) -> Starlette:
         Route("/api/v1/locks", guarded(pages.locks)),
         Route("/api/v1/advice/{about}", guarded(pages.advice)),
         *alert_routes(world, guarded),
+        *backup_routes(world, guarded),
     ]
     return Starlette(routes=routes, exception_handlers={HTTPException: _problem, TobanError: _refusal})
 

@@ -9,6 +9,8 @@ from typing import Any
 from prometheus_client.core import Metric as Family
 
 from alerting.own import SHOWN
+from backup.metrics import COLLECTOR as BACKUPS
+from backup.metrics import METRICS as BACKUP_METRICS
 from collectors import COLLECTORS
 from collectors.contract import Collector
 from collectors.postgresql.sql import Query
@@ -50,9 +52,9 @@ class Section:
 
 
 def sections() -> tuple[Section, ...]:
-    """Every collector in the order of its kind and name, and the daemon itself at the end."""
+    """Every collector in the order of its kind and name, the backups, and the daemon itself at the end."""
     found = sorted((_section(collector) for collector in COLLECTORS), key=lambda one: (one.kind, one.name))
-    return (*found, _own())
+    return (*found, _backups(), _own())
 
 
 def facts() -> tuple[Fact, ...]:
@@ -108,6 +110,19 @@ def _fact(metric: Metric, collector: str) -> Fact:
         labels=(*metric.labels, "target"),
         kept=metric.kept,
         collector=collector,
+    )
+
+
+def _backups() -> Section:
+    return Section(
+        name=BACKUPS,
+        kind="daemon",
+        every="1m",
+        listed=False,
+        what="What the repository holds of each job, how far it is believed, how WAL stands, what drills have shown.",
+        purpose="To know that what was lost would come back, up to when, and how soon.",
+        sql=(),
+        facts=tuple(sorted((_fact(metric, BACKUPS) for metric in BACKUP_METRICS), key=lambda fact: fact.name)),
     )
 
 

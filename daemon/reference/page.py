@@ -9,7 +9,8 @@ from daemon.reference.rows import ROWS, Row
 
 HEAD = """# Metrics
 
-Made from the declarations in `collectors/`; `python -m daemon.reference.page > docs/metrics.md` makes it anew.
+Made from the declarations in `collectors/` and `backup/metrics.py`; made anew by
+`python -m daemon.reference.page > docs/metrics.md`.
 `toban metrics --describe NAME` tells one of them, with how many values there are at present and, where there are none,
 why. Every metric of a target carries the label `target`. *Kept* are those that `toban history` shows weeks later. Names
 that begin with `pg_` are those of postgres_exporter, so that dashboards and rules that exist go on working.

@@ -130,4 +130,16 @@ ROWS: tuple[Row, ...] = (
         metrics=("toban_time_to_full_seconds", "toban_growth_*"),
         beside="`toban history`",
     ),
+    Row(
+        id="B1",
+        question="Is there a backup of everything, how old is it, and was it seen to come back to life?",
+        metrics=("toban_backup_*",),
+        beside="`toban backup list`",
+    ),
+    Row(
+        id="B2",
+        question="To which moments is there a way back, how much would be lost, how long would it take?",
+        metrics=("toban_wal_*", "toban_rpo_*", "toban_rto_*", "toban_drill_*"),
+        beside="`toban wal status`, `toban drill`",
+    ),
 )

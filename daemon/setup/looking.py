@@ -9,7 +9,7 @@ import asyncpg
 
 from collectors.postgresql.server import DownError, PostgresServer, ServerLimits
 from collectors.postgresql.sql import Query
-from daemon.setup.plan import LIBRARY, Facts
+from daemon.setup.plan import LIBRARY, Facts, Keeping
 from toban.clock import Clock
 from toban.errors import TobanError, UnavailableError
 from toban.outcomes import Failure
@@ -21,15 +21,19 @@ _SETUP = Query("setup")
 _FILES = Query("setup_files")
 _DATABASES = Query("visited_databases")
 _SEQUENCES = Query("setup_sequences")
+_BACKUPS = Query("setup_backups")
 
 
-async def look(dsn: Dsn, role: str, clock: Clock) -> Facts:
-    """What the server has. Raises an error for the operator when it cannot be asked."""
+async def look(dsn: Dsn, role: str, clock: Clock, *, backups: bool = False) -> Facts:
+    """What the server has, with `backups` also for those. Raises an error for the operator when it cannot be asked."""
     server = PostgresServer(dsn, clock, ServerLimits(connect_timeout=CONNECT_SECONDS))
     try:
         (row,) = await server.fetch(_SETUP, role)
         files = await server.fetch(_FILES) if row["sees_files"] else []
         facts = facts_of(dict(row), files[0]["preloaded"] if files else None)
+        if backups:
+            (kept,) = await server.fetch(_BACKUPS, role)
+            facts = replace(facts, keeping=Keeping(**dict(kept)))
         return facts if facts.standby or facts.role_is_superuser else await _toured(server, facts)
     except Exception as error:  # the source has a reason for each, and one for a fault of our own
         raise unavailable(server.explain(error)) from error

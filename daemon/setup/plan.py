@@ -11,13 +11,24 @@ from collectors.postgresql.sql import quote_identifier, quote_literal
 LIBRARY = "pg_stat_statements"
 PRELOAD = "shared_preload_libraries"
 CONNECTION_LIMIT = 4  # the daemon's two, and two of a command that measures without it
-UNLIMITED = -1
+BACKUP_CONNECTIONS = 12  # and for backups: pg_dump with its jobs, the snapshot's holder, the stream of WAL
 ROLE_SETTINGS = {
     "statement_timeout": ("4s", "nothing Toban asks runs for long, whatever Toban itself says"),
     "lock_timeout": ("100ms", "Toban does not queue behind a lock, so nobody queues behind Toban"),
     "default_transaction_read_only": ("on", "Toban only reads"),
     "search_path": ("pg_catalog", "nobody's objects can stand in the place of the catalogue's"),
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keeping:
+    """What a server has for backups. `enough` says whether its WAL can be streamed at all."""
+
+    replicates: bool
+    reads_all: bool
+    passes_rows: bool
+    enough: bool
+    slots_bounded: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +57,12 @@ class Facts:
     calls_hba: bool
     hidden_sequences: tuple[tuple[str, tuple[str, ...]], ...] = ()  # databases, each with the schemas that have some
     unseen_databases: tuple[tuple[str, str], ...] = ()  # each with the reason
+    keeping: Keeping | None = None  # asked for only where the role is to make backups, too
+
+    @property
+    def connections(self) -> int:
+        """How many the role may have."""
+        return CONNECTION_LIMIT + (0 if self.keeping is None else BACKUP_CONNECTIONS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,23 +92,25 @@ def plan(facts: Facts) -> Plan:
     steps = (*role, *extension, *_preload(facts), *sequences)
     waiting = LIBRARY in facts.preloaded and LIBRARY not in facts.running
     restart = (PRELOAD,) if waiting or any(step.needs_restart for step in steps) else ()
-    return Plan(steps=steps, advice=tuple(_advice(facts)), restart=restart)
+    return Plan(steps=steps, advice=(*_advice(facts), *_backup_advice(facts)), restart=restart)
 
 
 def _role(facts: Facts) -> Iterator[Step]:
     role = quote_identifier(facts.role)
     if not facts.role_exists:
         yield Step(
-            sql=f"CREATE ROLE {role} LOGIN CONNECTION LIMIT {CONNECTION_LIMIT}",
+            sql=f"CREATE ROLE {role} LOGIN CONNECTION LIMIT {facts.connections}",
             why="a role of its own that can only watch. It has no password yet: give it one with \\password in psql, "
             "or let it in by peer or cert in pg_hba.conf",
         )
     elif not facts.can_login:
         yield Step(sql=f"ALTER ROLE {role} LOGIN", why="Toban connects as this role")
-    if facts.role_exists and _limit_is_unfit(facts.connection_limit):
+    if facts.role_exists and not facts.connections <= facts.connection_limit:
         yield Step(
-            sql=f"ALTER ROLE {role} CONNECTION LIMIT {CONNECTION_LIMIT}",
-            why="two for the daemon, two for a command beside it; whatever goes wrong, no slot of others is taken",
+            sql=f"ALTER ROLE {role} CONNECTION LIMIT {facts.connections}",
+            why="two for the daemon, two for a command beside it"
+            + (", twelve for backups" if facts.keeping else "")
+            + "; whatever goes wrong, no slot of others is taken",
         )
     if not facts.monitors:
         yield Step(sql=f"GRANT pg_monitor TO {role}", why="to see what the sessions of all roles are at, no data")
@@ -104,6 +123,32 @@ def _role(facts: Facts) -> Iterator[Step]:
             why="PUBLIC may not connect to it, and its tables are looked at from within",
         )
     yield from _hba(facts)
+    if facts.keeping is not None:
+        yield from _backups(role, facts.keeping)
+
+
+def _backups(role: str, keeping: Keeping) -> Iterator[Step]:
+    """What backups take beyond watching: everything is read, and nothing can be changed all the same."""
+    if not keeping.replicates:
+        yield Step(sql=f"ALTER ROLE {role} REPLICATION", why="base backups and the stream of WAL are replication")
+    if not keeping.reads_all:
+        yield Step(sql=f"GRANT pg_read_all_data TO {role}", why="a dump reads every table; it may change none")
+    if not keeping.passes_rows:
+        yield Step(sql=f"ALTER ROLE {role} BYPASSRLS", why="a dump without the rows that policies hide is no backup")
+
+
+def _backup_advice(facts: Facts) -> Iterator[str]:
+    keeping = facts.keeping
+    if keeping is not None and not keeping.enough:
+        yield (
+            "base backups and WAL want wal_level = replica, max_wal_senders and max_replication_slots above 0: "
+            "set them and restart the server"
+        )
+    if keeping is not None and not keeping.slots_bounded:
+        yield (
+            "ALTER SYSTEM SET max_slot_wal_keep_size = '10GB'; SELECT pg_reload_conf(); keeps the stream's slot from "
+            "filling the disk when nobody receives: choose as much as the disk can spare"
+        )
 
 
 def _hba(facts: Facts) -> Iterator[Step]:
@@ -129,10 +174,6 @@ def _sequences(facts: Facts) -> Iterator[Step]:
             why="to see which sequence ends soon, no row of any table; for sequences made later, run this again",
             database=None if database == facts.database else database,
         )
-
-
-def _limit_is_unfit(limit: int) -> bool:
-    return limit == UNLIMITED or limit < CONNECTION_LIMIT
 
 
 def _extension(facts: Facts) -> Iterator[Step]:

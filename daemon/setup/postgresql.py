@@ -22,10 +22,10 @@ SCHEMES = frozenset({"postgresql", "postgres"})
 READ_AS_AN_ADDRESS = ("postgresql://", "postgres://")  # by psql, where it expects a database's name
 
 
-def setup(written: str, *, role: str, apply: bool, as_json: bool, language: Language) -> int:
+def setup(written: str, *, role: str, apply: bool, as_json: bool, language: Language, backups: bool = False) -> int:
     """Print what is missing, or run it. The exit status: 1 when a statement was refused."""
     dsn = _readable(written)
-    facts = asyncio.run(look(dsn, role, SystemClock()))
+    facts = asyncio.run(look(dsn, role, SystemClock(), backups=backups))
     found = plan(facts)
     if not apply:
         typer.echo(_as_json(found, None, facts) if as_json else "\n".join(_preview(found, facts, language)))

@@ -112,6 +112,9 @@ def test_once_measures_with_every_collector_and_leaves_nothing_behind(stage: Pat
         "✓ a blocked queue was told to the receiver",
         "✓ acknowledged from the terminal, and the receiver knows",
         "✓ over, and the receiver knows",
+        "✓ a backup was made",
+        "✓ it was restored beside the original, and compared",
+        "✓ it is proven, by a restore into a server of its own",
     ]
     told = {line.split()[1]: line for line in ended.stdout.splitlines() if line.startswith(" shop ")}
     assert "privilege" not in told["sequences"]

@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from daemon.demo import alarm
-from daemon.demo.alarm import RULE, Act, alarmed
+from daemon.demo.acts import Act
+from daemon.demo.alarm import RULE, alarmed
 from daemon.demo.receiver import MOST_BYTES, Heard, Receiver
 from toban.clock import SystemClock
 from toban.language import Language

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from backup.metrics import COLLECTOR as BACKUPS
 from collectors import COLLECTORS
 from daemon.reference.facts import OWN, facts, section_of, sections
 from daemon.reference.page import found, page
@@ -20,7 +21,7 @@ def test_page_in_the_manual_is_current() -> None:
 
 def test_reference_has_every_collector_and_every_metric() -> None:
     """Nothing that is measured goes undescribed."""
-    assert {section.name for section in sections()} == {collector.name for collector in COLLECTORS} | {OWN}
+    assert {section.name for section in sections()} == {collector.name for collector in COLLECTORS} | {BACKUPS, OWN}
     declared = {metric.name for collector in COLLECTORS for metric in collector.metrics}
     assert declared <= {fact.name for fact in facts()}
 
@@ -59,8 +60,8 @@ def test_question_is_answered_by_metrics(row: Row) -> None:
 
 
 def test_questions_are_those_of_the_manual() -> None:
-    """Twenty, in order."""
-    assert [row.id for row in ROWS] == [f"M{number}" for number in range(1, 21)]
+    """Twenty of measuring and two of backups, in order."""
+    assert [row.id for row in ROWS] == [*(f"M{number}" for number in range(1, 21)), "B1", "B2"]
 
 
 def test_metric_answers_a_question() -> None:

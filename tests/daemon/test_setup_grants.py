@@ -20,6 +20,7 @@ from tests.clusters import Cluster
 from tests.collectors.postgresql.measuring import series, watching
 from tests.conftest import NewCluster
 from tests.daemon.preparing import run_setup
+from tests.waiting import eventually_sync
 from toban.clock import SystemClock
 from toban.errors import UnavailableError
 from toban.outcomes import Reason
@@ -174,3 +175,39 @@ def test_setup_says_where_psql_cannot_go() -> None:
     """A line break in a database's name: psql's own command for it would end there, so it stays a comment."""
     step = Step(sql="select 1", why="test", database="a\n\\! b")
     assert list(script(step.database, [step])) == ["-- a\\n\\! b: no name that psql could connect to; --apply can\n"]
+
+
+def test_setup_for_backups_gives_what_reads_everything_and_nothing_that_writes(
+    new_cluster: NewCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A role that was made for watching gets the rest; the second time nothing is missing but the advice on slots."""
+    cluster = new_cluster()
+    assert run_setup(cluster, apply=True) == 0
+    capsys.readouterr()
+    assert run_setup(cluster, apply=True, backups=True) == 0
+    ran = [line for line in capsys.readouterr().out.splitlines() if line.startswith("ok: ")]
+    assert ran == [
+        'ok: ALTER ROLE "toban" CONNECTION LIMIT 16',
+        'ok: ALTER ROLE "toban" REPLICATION',
+        'ok: GRANT pg_read_all_data TO "toban"',
+        'ok: ALTER ROLE "toban" BYPASSRLS',
+    ]
+    assert run_setup(cluster, backups=True) == 0
+    said = capsys.readouterr().out
+    assert "nothing is missing" in said
+    assert "max_slot_wal_keep_size = '10GB'" in said
+    cluster.configure(max_slot_wal_keep_size="1GB")
+    eventually_sync(lambda: cluster.psql("SHOW max_slot_wal_keep_size") == "1GB")
+    assert run_setup(cluster, backups=True) == 0
+    assert "max_slot_wal_keep_size" not in capsys.readouterr().out
+    assert run_setup(cluster) == 0  # for watching alone, more than enough is left as it is
+    assert "nothing is missing" in capsys.readouterr().out
+
+
+def test_setup_for_backups_says_what_a_server_without_replication_lacks(
+    new_cluster: NewCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A setting that wants a restart is for a person."""
+    cluster = new_cluster(settings={"wal_level": "minimal", "max_wal_senders": "0"})
+    assert run_setup(cluster, backups=True) == 0
+    assert "base backups and WAL want wal_level = replica" in capsys.readouterr().out

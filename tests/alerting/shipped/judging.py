@@ -10,6 +10,7 @@ from alerting.rules.rule import Rule
 from alerting.rules.written import Alerts
 from alerting.settings import compiled
 from alerting.windows import Windows
+from backup.metrics import METRICS as BACKUP_METRICS
 from collectors import COLLECTORS
 from collectors.contract import Collector
 from tests.builders import ManualClock
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 METRICS: Final = {
     metric.name: metric
-    for metric in (*OWN_METRICS, *(metric for collector in COLLECTORS for metric in collector.metrics))
+    for metric in (*OWN_METRICS, *BACKUP_METRICS, *(metric for collector in COLLECTORS for metric in collector.metrics))
 }
 TURNS: Final = 12  # so many looks within what a rule wants to see
 MOST_TURNS: Final = 400

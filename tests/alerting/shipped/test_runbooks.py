@@ -16,10 +16,12 @@ RUNBOOKS = sorted((Path(__file__).parents[3] / "docs" / "rules").glob("*.md"))
 PAGES = {page.stem: page.read_text() for page in RUNBOOKS}
 COMMANDS = {
     *("status", "metrics", "history", "statements", "locks", "events", "advise", "alerts", "setup"),
+    *("backup", "restore", "drill", "wal"),
     "--debug",
 }
 ADVISED = {"indexes", "bloat", "settings", "security", "pool"}
 ALERTS = {"show", "ack", "silence", "backtest", "test"}
+BACKUP = {"run", "list", "show", "verify", "prove", "prune", "copies", "pin"}
 FOR_PEOPLE = ("CREATE ", "ALTER ", "DROP ", "VACUUM")
 
 
@@ -45,6 +47,8 @@ def test_commands_exist() -> None:
         assert words[1] in COMMANDS, (name, words)
         if words[1] == "advise":
             assert words[2] in ADVISED, (name, words)
+        if words[1] == "backup":
+            assert words[2] in BACKUP, (name, words)
         if words[1] == "alerts" and len(words) > 2:
             assert words[2] in ALERTS, (name, words)
 

@@ -1,0 +1,1 @@
+"""What is kept, and proved: backups, the WAL between them, restores, proofs and drills."""

@@ -1,0 +1,1 @@
+"""How the files of a whole PostgreSQL server are kept, in pieces."""

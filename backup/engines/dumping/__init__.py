@@ -1,0 +1,1 @@
+"""How a PostgreSQL server is dumped, in pieces."""

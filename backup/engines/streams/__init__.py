@@ -1,0 +1,1 @@
+"""What engines share that pipe what they read through programs of others."""

@@ -1,0 +1,2 @@
+-- The databases that have events of their own.
+SELECT DISTINCT event_schema FROM information_schema.events

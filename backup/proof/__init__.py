@@ -1,0 +1,1 @@
+"""Backups are proved by restoring them."""

@@ -1,0 +1,1 @@
+"""Second places for backups: another folder, or object storage."""

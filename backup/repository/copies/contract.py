@@ -1,0 +1,80 @@
+"""What a copy is: a second place that takes backups and WAL, lists them, and gives them back."""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Final, Protocol
+
+from backup.engines.contract import Tell
+from backup.errors import BackupError
+from toban.backups import BackupRecord, Marks, Status, Trouble
+
+_ARCHIVED: Final = re.compile(r"[0-9A-F]{8}(?:[0-9A-F]{16})?(?:\..+)?|identity\.json")
+_UNFINISHED: Final = re.compile(r"\.(?:partial|push|tmp)(?:\.|$)")
+
+
+class Copy(Protocol):
+    """One second place. Nothing that is whole there is ever replaced, and nothing is whole before its manifest is."""
+
+    @property
+    def name(self) -> str:
+        """As the configuration has it."""
+        ...
+
+    async def open(self) -> None:
+        """See that it can be reached, and is the place that it was; make it at the first time."""
+        ...
+
+    async def push(self, record: BackupRecord, tell: Tell) -> None:
+        """Take a backup with all that it builds on, and what is known of it. One that is there is not sent again."""
+        ...
+
+    async def records(self) -> tuple[BackupRecord, ...]:
+        """What is there, newest first. One that is not whole any more is damaged."""
+        ...
+
+    async def pull(self, record: BackupRecord, tell: Tell) -> BackupRecord:
+        """Bring one of its `records` back into the repository, with all that it builds on."""
+        ...
+
+    async def remove(self, record: BackupRecord, why: str) -> None:
+        """Take one of its `records` away."""
+        ...
+
+    async def sweep(self) -> tuple[str, ...]:
+        """Clear away what was never completed."""
+        ...
+
+    async def push_wal(self, target: str, tell: Tell) -> int:
+        """Send what is archived here and not there; how many files that were."""
+        ...
+
+    async def wal(self, target: str) -> Mapping[str, int]:
+        """The archived files that are there, with their sizes."""
+        ...
+
+    async def pull_wal(self, target: str, names: Collection[str] | None, tell: Tell) -> int:
+        """Bring archived files back, all or those named; what is here already is left as it is."""
+        ...
+
+    async def remove_wal(self, target: str, names: Collection[str]) -> int:
+        """Take archived files away; how many were there."""
+        ...
+
+
+def sound(line: Collection[BackupRecord]) -> Collection[BackupRecord]:
+    """A backup with what it builds on, when all of it is fit to be copied."""
+    for record in line:
+        if record.status is not Status.OK:
+            why = f"is {record.status} here, and is not copied"
+            raise BackupError(record.id, f"{why}: {record.reason}" if record.reason else why, trouble=Trouble.DAMAGED)
+    return line
+
+
+def beliefs(marks: Marks) -> tuple[object, ...]:
+    """What is known of a backup wherever it lies."""
+    return marks.verification, marks.proof, marks.inconclusive, marks.pinned
+
+
+def is_archived(name: str) -> bool:
+    """Whether a file in a place for WAL is finished, and belongs to the archive."""
+    return _ARCHIVED.fullmatch(name) is not None and _UNFINISHED.search(name) is None

@@ -1,0 +1,1 @@
+"""How the files of a whole PostgreSQL server come back, in pieces."""

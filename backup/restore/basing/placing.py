@@ -1,0 +1,202 @@
+"""The place of a restored data directory: made beside where it is to be, put there by one rename, never over another.
+
+Half of one never has the name that was asked for. Where only the folder itself can be written to (a mount point, say),
+it is filled from a folder within, what makes it a data directory last.
+"""
+
+import asyncio
+import errno
+import fcntl
+import os
+import pwd
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from backup.errors import BackupError
+from backup.programs import Account, account
+from backup.restore.contract import Wanted
+from toban.backups import Check, Trouble
+
+MODE: Final = 0o700
+RESTORING: Final = "restoring-"
+REPLACED: Final = "replaced"
+LAST: Final = ("global", "PG_VERSION")  # without them no server takes a folder for its own
+LOCK: Final = "postmaster.pid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What is where the data directory is to be."""
+
+    path: Path  # absolute
+    is_there: bool = False
+    is_empty: bool = True
+    is_closed: bool = False  # nothing can be made beside it
+    server: int | None = None  # the process of a server that works in it
+
+    @property
+    def ground(self) -> Path:
+        """The nearest folder that is there already: whose disk it will lie on."""
+        return next(folder for folder in (self.path, *self.path.parents) if folder.is_dir())
+
+
+def look(path: Path) -> Site:
+    """What is there now. It blocks."""
+    where = Path(os.path.abspath(path))  # noqa: PTH100 - `resolve` follows links, and the link is what was asked for
+    if not where.exists():
+        return Site(path=where)
+    beside = not where.is_mount() and os.access(where.parent, os.W_OK) and not where.is_symlink()
+    is_empty = where.is_dir() and not any(where.iterdir())
+    return Site(path=where, is_there=True, is_empty=is_empty, is_closed=not beside, server=_server_in(where))
+
+
+def fit(site: Site, wanted: Wanted) -> Check:
+    """Whether a data directory may come to be there."""
+    name = "data directory"
+    if not site.is_there or site.is_empty:
+        return Check(name=name, ok=True, detail=f"{site.path} is {'empty' if site.is_there else 'free'}")
+    if site.server is not None:
+        return Check(name=name, ok=False, detail=f"a server works in {site.path}, as process {site.server}: stop it")
+    if not wanted.replace:
+        why = f"{site.path} is not empty; name another folder, or have it replaced (--replace)"
+        return Check(name=name, ok=False, detail=why)
+    if site.is_closed or not site.path.is_dir():
+        return Check(name=name, ok=False, detail=f"{site.path} cannot be put aside: empty it first")
+    return Check(name=name, ok=True, detail=f"{site.path} will be put aside as {_aside(site.path).name}")
+
+
+def owner_of(wanted: Wanted) -> Account | None:
+    """Whose the files shall be; None for ourselves."""
+    if wanted.owner is None:
+        return account()
+    try:
+        entry = pwd.getpwnam(wanted.owner)
+    except KeyError:
+        raise BackupError("restore", f"there is no account {wanted.owner}", trouble=Trouble.CONFIGURATION) from None
+    return Account(name=entry.pw_name, uid=entry.pw_uid, gid=entry.pw_gid, home=Path(entry.pw_dir))
+
+
+def passable(site: Site, owner: Account | None) -> Check:
+    """Whether the account can come to the folder: the server will refuse to start otherwise."""
+    if owner is None or os.geteuid() == owner.uid:
+        return Check(name="owner", ok=True, detail="the files will be ours")
+    if os.geteuid() != 0:
+        return Check(name="owner", ok=False, detail=f"only root can give files to {owner.name}")
+    closed = [folder for folder in site.path.parents if folder.is_dir() and not _passes(folder, owner)]
+    if closed:
+        return Check(name="owner", ok=False, detail=f"{owner.name} may not pass through {closed[-1]}")
+    return Check(name="owner", ok=True, detail=f"the files will be those of {owner.name}")
+
+
+@asynccontextmanager
+async def staged(site: Site) -> AsyncIterator[Path]:
+    """A folder to fill, gone again unless it was settled."""
+    try:
+        stage, lease = await asyncio.to_thread(_stage, site)
+    except OSError as error:
+        trouble = Trouble.SPACE if error.errno in (errno.ENOSPC, errno.EDQUOT) else Trouble.PRIVILEGE
+        raise BackupError(str(site.path), error.strerror or str(error), trouble=trouble) from error
+    try:
+        yield stage
+    finally:
+        os.close(lease)
+        await asyncio.shield(asyncio.to_thread(shutil.rmtree, stage.parent, ignore_errors=True))
+
+
+def settle(stage: Path, site: Site) -> Path | None:
+    """Give a filled folder the name that was asked for; where what was there before is now. It blocks."""
+    stage.chmod(MODE)
+    if site.is_closed:
+        _pour(stage, site.path)
+        return None
+    aside: Path | None = None
+    if site.is_there and not site.is_empty:
+        aside = _aside(site.path)
+        site.path.rename(aside)
+    elif site.is_there:
+        site.path.rmdir()
+    try:
+        stage.rename(site.path)
+    except OSError:
+        if aside is not None:
+            aside.rename(site.path)
+        raise
+    _sync(site.path.parent)
+    return aside
+
+
+def _stage(site: Site) -> tuple[Path, int]:
+    """Make it, with a lease on it; and clear away what others left who are gone."""
+    within = site.path if site.is_closed else site.path.parent
+    within.mkdir(mode=MODE, parents=True, exist_ok=True)
+    prefix = f".{site.path.name}.{RESTORING}"
+    for left in within.glob(f".{_escaped(site.path.name)}.{RESTORING}*"):
+        _clear(left)
+    home = Path(tempfile.mkdtemp(prefix=prefix, dir=within))
+    lease = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    stage = home / "data"
+    stage.mkdir(mode=MODE)
+    return stage, lease
+
+
+def _clear(left: Path) -> None:
+    with suppress(OSError):
+        lease = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left, ignore_errors=True)
+        finally:
+            os.close(lease)
+
+
+def _pour(stage: Path, into: Path) -> None:
+    """Entry by entry, those last without which it is no data directory."""
+    names = sorted((entry.name for entry in stage.iterdir()), key=lambda name: (name in LAST, name))
+    for name in names:
+        (stage / name).rename(into / name)
+    status = stage.stat()
+    os.chown(into, status.st_uid, status.st_gid)
+    into.chmod(MODE)
+    _sync(into)
+
+
+def _aside(path: Path) -> Path:
+    """A name that nothing has yet."""
+    number = 1
+    while (found := path.with_name(f"{path.name}.{REPLACED}-{number}")).exists():
+        number += 1
+    return found
+
+
+def _server_in(path: Path) -> int | None:
+    try:
+        process = int((path / LOCK).read_text().splitlines()[0])
+        return process if Path(f"/proc/{process}/cwd").resolve() == path.resolve() else None
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _passes(folder: Path, owner: Account) -> bool:
+    status = folder.stat()
+    if status.st_uid == owner.uid:
+        return bool(status.st_mode & 0o100)
+    return bool(status.st_mode & (0o010 if status.st_gid == owner.gid else 0o001))
+
+
+def _escaped(name: str) -> str:
+    """As a pattern that means the name itself."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

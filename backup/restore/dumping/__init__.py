@@ -1,0 +1,1 @@
+"""How a dump of PostgreSQL comes back, in pieces."""

@@ -1,0 +1,1 @@
+"""What changed since: WAL received, archived, and the moments it reaches."""

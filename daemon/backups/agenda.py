@@ -1,0 +1,138 @@
+"""What is due when: every job with a schedule, the proofs and the drills, as entries of the schedule."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from functools import partial
+from typing import Final
+
+import structlog
+
+from backup.errors import BackupError
+from backup.keeper import SCHEDULED, Keeper
+from backup.keeping.ledger import Ledger
+from backup.plan import Plan
+from backup.repository.turns import finished
+from backup.schedule import Entry
+from backup.settings import Window
+from toban.backups import BackupRecord, Progress, Status, Trouble
+from toban.errors import TobanError
+
+PROOF: Final = "proof"
+NO_RUN: Final = frozenset({Trouble.CANCELLED, Trouble.BUSY})
+"""After these the run is still to come: we ended it, or somebody else was at work."""
+
+logger = structlog.get_logger(__name__)
+
+
+def keys_of(plan: Plan) -> tuple[str, ...]:
+    """What a ledger remembers of: jobs, also those on demand and of WAL, the proofs, the drills."""
+    return (*(job.name for job in plan.jobs), f"{PROOF}:", *(drill_key(drill.name) for drill in plan.drills))
+
+
+def drill_key(name: str) -> str:
+    """A drill's key; no job has a colon in its name."""
+    return f"drill:{name}"
+
+
+class Agenda:
+    """Makes the entries, and runs what they are for."""
+
+    def __init__(self, keeper: Keeper, ledger: Ledger, over: Callable[[], None]) -> None:
+        self._keeper = keeper
+        self._ledger = ledger
+        self._over = over
+        self.records: tuple[BackupRecord, ...] = ()
+        """As they were last seen: when each job last ran."""
+
+    def entries(self) -> Iterator[Entry]:
+        """Everything that has a schedule."""
+        plan = self._keeper.plan
+        for job in plan.jobs:
+            if job.schedule is not None:
+                run = partial(self._run, job.name, partial(self._back_up, job.name))
+                begun = partial(self._last_run, job.name)
+                yield self._entry(job.name, job.schedule, run, begun, window=job.window, jitter=job.jitter or 0.0)
+        if plan.proof.schedule is not None and plan.provable:
+            key = f"{PROOF}:"
+            yield self._entry(key, plan.proof.schedule, partial(self._run, key, self._prove), self._done(key))
+        for drill in plan.drills:
+            if drill.schedule is not None:
+                key = drill_key(drill.name)
+                run = partial(self._run, key, partial(self._keeper.drill, drill.name, _unheard))
+                yield self._entry(key, drill.schedule, run, self._done(key))
+
+    def _entry(
+        self,
+        key: str,
+        line: str,
+        run: Callable[[float], Awaitable[None]],
+        begun: Callable[[], float | None],
+        *,
+        window: Window | None = None,
+        jitter: float = 0.0,
+    ) -> Entry:
+        return Entry(
+            key=key,
+            line=line,
+            run=run,
+            known_since=self._ledger.known_since(key),
+            last_begun=begun,
+            attempts=partial(self._ledger.attempts, key),
+            window=window,
+            jitter_seconds=jitter,
+        )
+
+    def _done(self, key: str) -> Callable[[], float | None]:
+        return partial(self._ledger.done_at, key)
+
+    def _last_run(self, name: str) -> float | None:
+        """By the repository, and by what we remember ourselves."""
+        return max(filter(None, (last_run(self.records, name), self._ledger.done_at(name))), default=None)
+
+    async def _run(self, key: str, work: Callable[[], Awaitable[object]], moment: float) -> None:
+        """One run for one of its moments. What we are told to end while it runs is still to come."""
+        await self._ledger.begin(key, moment)
+        try:
+            await work()
+        except asyncio.CancelledError:
+            await finished(self._ledger.withdraw(key))
+            raise
+        except BackupError as error:
+            if error.trouble in NO_RUN:
+                await self._ledger.withdraw(key)
+                return
+        except TobanError as error:  # it is told where it happens; here it only must not pass for a fault
+            logger.warning("schedule_refused", what=key, why=error.why)
+        finally:
+            self._over()
+        await self._ledger.done(key)
+
+    async def _back_up(self, name: str) -> None:
+        await self._keeper.run(name, _unheard, manner=SCHEDULED)
+
+    async def _prove(self) -> None:
+        """The newest good backup of each job, one after the other; what comes to nothing holds up none."""
+        for job in self._keeper.plan.provable:
+            record = await self._keeper.newest(job.name)
+            if record is None:
+                logger.warning("nothing_to_prove", backup=job.name)
+                continue
+            try:
+                await self._keeper.prove(record, _unheard)
+            except BackupError as error:
+                logger.error("proof_failed", backup=record.id, why=error.reason)  # noqa: TRY400 - expected, no traceback
+            self._over()
+
+
+def last_run(records: Iterable[BackupRecord], name: str) -> float | None:
+    """When a job last ran, whatever came of it; what was cut off by our own end has yet to be done."""
+    begun = [
+        record.manifest.created_at
+        for record in records
+        if record.manifest.name == name and not (record.status is Status.FAILED and record.trouble in NO_RUN)
+    ]
+    return max(begun, default=None)
+
+
+def _unheard(_: Progress) -> None:
+    """Nobody watches."""

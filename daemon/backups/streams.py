@@ -1,0 +1,187 @@
+"""What goes on all the time: the receivers of WAL, the heartbeats, and how the WAL of each target stands."""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from backup.engines.contract import Surroundings
+from backup.errors import BackupError
+from backup.plan import Plan
+from backup.repository.repository import Repository
+from backup.settings import Beat, Encryption, Job
+from backup.wal.chain import Position
+from backup.wal.heartbeat import Heart
+from backup.wal.manner import Manner, keep_manner
+from backup.wal.moments import Moments
+from backup.wal.receiving import Receiver, Stream
+from toban.backups import BackupRecord, WalStanding
+from toban.secrets import Dsn
+
+AGAIN_SECONDS: Final = 30.0
+STANDING_SECONDS: Final = 120.0
+PART_SECONDS: Final = 6.0
+
+logger = structlog.get_logger(__name__)
+
+
+def manner_of(job: Job, plan: Plan) -> Manner:
+    """How the WAL of a job is written."""
+    sealed: Encryption | None = plan.encryption
+    folders = tuple(str(folder) for folder in plan.settings.programs)
+    if sealed is None:
+        return Manner(compress=job.compress or "", programs=folders)
+    return Manner(
+        compress=job.compress or "",
+        seal=sealed.method,
+        recipients=sealed.recipients,
+        identity=str(sealed.identity or ""),
+        home=str(sealed.home or ""),
+        programs=folders,
+    )
+
+
+def slot_of(job: Job) -> str:
+    """The stream's slot: PostgreSQL allows lower case, digits and underscores."""
+    if job.slot is not None:
+        return job.slot
+    return "toban_" + "".join(letter if letter.isalnum() and letter.isascii() else "_" for letter in job.name.lower())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """One target's WAL: whose job it is, and what works for it."""
+
+    print_of: tuple[object, ...]
+    place: Path
+    manner: Manner
+    moments: Moments
+    receiver: Receiver | None
+    tasks: tuple["asyncio.Task[None]", ...]
+
+
+class Streams:
+    """Everything continuous, by target. A `renew` leaves alone what it does not change."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self.around = around
+        self._kept: dict[str, Kept] = {}
+
+    async def renew(self, plan: Plan, repository: Repository) -> None:
+        """Begin what is new, end what is gone."""
+        wanted = {target: job for target in plan.targets if (job := plan.wal_job(target)) is not None}
+        prints = {target: self._print(job, plan, repository) for target, job in wanted.items()}
+        leaving = [target for target, kept in self._kept.items() if kept.print_of != prints.get(target)]
+        await self._end(leaving)
+        for target, job in wanted.items():
+            if target not in self._kept:
+                self._kept[target] = await self._begin(job, plan, repository, prints[target])
+
+    async def stop(self) -> None:
+        """End everything, bounded."""
+        await self._end(list(self._kept))
+
+    def receiving(self, target: str) -> bool | None:
+        """Whether the stream of a target flows; None where there is none."""
+        kept = self._kept.get(target)
+        return None if kept is None or kept.receiver is None else kept.receiver.state.receiving
+
+    def troubles(self) -> Mapping[str, str]:
+        """Why the streams that do not flow do not."""
+        return {
+            target: kept.receiver.state.reason
+            for target, kept in self._kept.items()
+            if kept.receiver is not None and not kept.receiver.state.receiving and kept.receiver.state.reason
+        }
+
+    async def standings(self, plan: Plan, records: Iterable[BackupRecord]) -> Mapping[str, WalStanding]:
+        """How the WAL of each target stands."""
+        known = tuple(records)
+        found: dict[str, WalStanding] = {}
+        for target, kept in list(self._kept.items()):
+            job = plan.wal_job(target)
+            ours = [record for record in known if record.manifest.target == target]
+            try:
+                async with asyncio.timeout(STANDING_SECONDS):
+                    await asyncio.to_thread(_leave_manner, kept)
+                    position = await self._position(kept)
+                    found[target] = await kept.moments.standing(
+                        ours, position=position, late_after_seconds=job.late_after if job is not None else AGAIN_SECONDS
+                    )
+            except TimeoutError:
+                logger.warning("wal_not_looked_at", target=target, why="it took too long")
+            except BackupError as error:
+                logger.warning("wal_not_looked_at", target=target, why=error.reason)
+        return found
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    async def _begin(self, job: Job, plan: Plan, repository: Repository, print_of: tuple[object, ...]) -> Kept:
+        place, manner, origin = repository.wal_place(job.target), manner_of(job, plan), plan.origin(job)
+        moments = Moments(job.target, place, manner, self.around)
+        tasks: list[asyncio.Task[None]] = []
+        receiver: Receiver | None = None
+        if job.mode == "stream" and origin.dsn is not None:
+            stream = Stream(target=job.target, dsn=origin.dsn, slot=slot_of(job), place=place, manner=manner)
+            receiver = Receiver(stream, self.around)
+            tasks.append(asyncio.create_task(_supervised(receiver), name=f"wal {job.target}"))
+        heart = plan.settings.heartbeat
+        if heart.enabled and origin.dsn is not None:
+            tasks.append(asyncio.create_task(_beating(self._heart(heart, origin.dsn)), name=f"heart {job.target}"))
+        return Kept(
+            print_of=print_of, moments=moments, receiver=receiver, tasks=tuple(tasks), place=place, manner=manner
+        )
+
+    def _heart(self, beat: Beat, dsn: Dsn) -> Heart:
+        return Heart(beat, dsn, workspace=self.around.workspace, node=self.around.node)
+
+    def _print(self, job: Job, plan: Plan, repository: Repository) -> tuple[object, ...]:
+        return (job, plan.origins[job.target].dsn, plan.encryption, plan.settings.heartbeat, repository.root)
+
+    async def _position(self, kept: Kept) -> Position | None:
+        if kept.receiver is None:
+            return None
+        try:
+            return await kept.receiver.position()
+        except BackupError:
+            return None
+
+    async def _end(self, targets: Iterable[str]) -> None:
+        tasks = [task for target in targets for task in self._tasks_of(target)]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=PART_SECONDS)
+
+    def _tasks_of(self, target: str) -> Iterator["asyncio.Task[None]"]:
+        yield from self._kept.pop(target).tasks
+
+
+async def _supervised(receiver: Receiver) -> None:
+    """Its faults are ours to survive: WAL that is not received is lost."""
+    while True:
+        try:
+            await receiver.run()
+        except Exception:
+            logger.exception("receiver_fault", target=receiver.stream.target)
+        await asyncio.sleep(AGAIN_SECONDS)
+
+
+async def _beating(heart: Heart) -> None:
+    while True:
+        try:
+            await heart.run()
+        except Exception:
+            logger.exception("heartbeat_fault")
+        await asyncio.sleep(AGAIN_SECONDS)
+
+
+def _leave_manner(kept: Kept) -> None:
+    """For pushes and fetches that are told of a repository alone; the place is made by the first WAL that comes."""
+    with suppress(OSError, BackupError):
+        if kept.place.is_dir():
+            keep_manner(str(kept.place), kept.manner)

@@ -1,0 +1,160 @@
+"""Backups over HTTP: what there is, and one made now, with its progress line by line as it comes."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from daemon.asked_alerts import who_asked
+from daemon.asked_backups import method_asked, status_asked, tag_asked
+from daemon.documents import Document
+from daemon.documents_backups import backup_document, progress_document
+from daemon.http.bodies import json_of
+from toban.backups import BackupRecord, Progress
+from toban.errors import TobanError, UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from daemon.world import World
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+STILL_AT_IT_SECONDS: Final = 10.0  # a line so often, also where nothing can be said of the progress
+MOST_WAITING_LINES: Final = 64
+READ_SECONDS: Final = 10.0
+NDJSON: Final = "application/x-ndjson"
+NOBODY_NAMED: Final = "api"
+KNOWN: Final = ("tag", "who")
+
+
+class Keeping(Protocol):
+    """What the surface asks of whoever keeps backups in the running daemon."""
+
+    def records(self) -> Sequence[BackupRecord]:
+        """Every backup there is, newest first. It reads a disk: called in a thread."""
+        ...
+
+    def begin(
+        self, job: str, *, tag: str | None, why: str, tell: Callable[[Progress], None]
+    ) -> "asyncio.Task[BackupRecord]":
+        """Make one now. The work is the keeper's own, who ends it when the daemon stops, and not before.
+
+        NotFoundError where no job is called so. `tell` is called from the loop.
+        """
+        ...
+
+
+def backup_routes(world: "World", guarded: Callable[[Endpoint], Endpoint]) -> list[Route]:
+    """The routes of backups."""
+    pages = Backups(world)
+    return [
+        Route("/api/v1/backups", guarded(pages.listed)),
+        Route("/api/v1/backups/{name}/run", guarded(pages.run), methods=["POST"]),
+    ]
+
+
+class Backups:
+    """A few lines between the request and the keeper."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+
+    async def listed(self, request: Request) -> Response:
+        """What `toban backup list --json` prints."""
+        query, keeping = request.query_params, self._keeping()
+        method, status = method_asked(query.get("method")), status_asked(query.get("status"))
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                records = await asyncio.to_thread(keeping.records)
+        except TimeoutError:
+            raise UnavailableError("repository", f"did not answer within {READ_SECONDS:.0f} s") from None
+        found = [
+            backup_document(one, self.world.zone)
+            for one in records
+            if query.get("target") in (None, one.manifest.target)
+            and query.get("name") in (None, one.manifest.name)
+            and method in (None, one.manifest.method)
+            and status in (None, one.status)
+        ]
+        return Response(json.dumps(found, ensure_ascii=False), media_type="application/json")
+
+    async def run(self, request: Request) -> Response:
+        """Begin it, and tell how far it is. Whoever stops listening does not stop the backup."""
+        told = await json_of(request)
+        _check(told)
+        who = who_asked(told.get("who") or NOBODY_NAMED)
+        waiting: asyncio.Queue[Progress] = asyncio.Queue(MOST_WAITING_LINES)
+        work = self._keeping().begin(
+            request.path_params["name"], tag=tag_asked(told.get("tag")), why=f"asked for by {who}", tell=_into(waiting)
+        )
+        return StreamingResponse(lines(work, waiting, self.world.zone), media_type=NDJSON)
+
+    def _keeping(self) -> Keeping:
+        if self.world.backups is None:
+            raise UnavailableError("backups", "none are configured", "name a repository under backups")
+        return self.world.backups
+
+
+async def lines(
+    work: "asyncio.Task[BackupRecord]", waiting: "asyncio.Queue[Progress]", zone: "tzinfo"
+) -> AsyncGenerator[bytes, None]:
+    """Progress as it comes, a sign of life where none comes, and what has become of it at the end."""
+    while not work.done():
+        heard = asyncio.ensure_future(waiting.get())
+        await asyncio.wait({work, heard}, timeout=STILL_AT_IT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if heard.done():
+            yield _line(progress_document(heard.result()))
+            continue
+        heard.cancel()
+        with suppress(asyncio.CancelledError):
+            await heard
+        if not work.done():
+            yield _line({"event": "working"})
+    while not waiting.empty():
+        yield _line(progress_document(waiting.get_nowait()))
+    yield _line(_ending(work, zone))
+
+
+def _ending(work: "asyncio.Task[BackupRecord]", zone: "tzinfo") -> Document:
+    """What has become of it; an internal fault is told by its kind alone, the daemon's log has the rest."""
+    if work.cancelled():
+        return _failure("backup", "was stopped: the daemon is stopping", trouble="cancelled")
+    error = work.exception()
+    if error is None:
+        return {"event": "done", "backup": backup_document(work.result(), zone)}
+    if isinstance(error, TobanError):
+        trouble = getattr(error, "trouble", None)
+        return _failure(error.what, error.why, error.hint, status=error.exit_status, trouble=trouble and str(trouble))
+    return _failure("internal fault", type(error).__name__, "the daemon's log has the rest", trouble="internal")
+
+
+def _failure(what: str, why: str, hint: str = "", *, status: int = 1, trouble: str | None = None) -> Document:
+    return {"event": "failed", "what": what, "why": why, "hint": hint, "exit_status": status, "trouble": trouble}
+
+
+def _into(waiting: "asyncio.Queue[Progress]") -> Callable[[Progress], None]:
+    """Progress for a listener who may be slow: then only the newest is worth telling."""
+
+    def tell(progress: Progress) -> None:
+        if waiting.full():
+            waiting.get_nowait()
+        waiting.put_nowait(progress)
+
+    return tell
+
+
+def _check(told: dict[str, Any]) -> None:
+    for name, value in told.items():
+        if name not in KNOWN:
+            raise UsageError("body", f"{name!r:.80} is not known", f"there are: {', '.join(KNOWN)}")
+        if value is not None and not isinstance(value, str):
+            raise UsageError(name, "is no text")
+
+
+def _line(document: Document) -> bytes:
+    return json.dumps(document, ensure_ascii=False).encode() + b"\n"

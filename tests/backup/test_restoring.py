@@ -1,0 +1,395 @@
+"""A restore is prepared out of a repository alone, looked at, and refused or carried out."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backup.children import Children
+from backup.engines.contract import Contents, Surroundings, Tell
+from backup.errors import BackupError
+from backup.programs import Programs
+from backup.restore.contract import Aim, Moment, Preflight, Restored, Wanted
+from backup.restore.ordering import Order, fitting
+from backup.restore.restoring import Restoring, restoring
+from tests.builders import START, ManualClock
+from tests.daemon.answers.kept import HOUR, a_manifest, a_proof, a_record, a_verification
+from toban.backups import BackupRecord, Check, Manifest, Marks, Method, Progress, Status, StoredFile, Trouble, Verdict
+from toban.errors import NotFoundError, TobanError, UsageError
+from toban.secrets import Dsn
+
+SERVER = Dsn("postgresql://postgres@127.0.0.1/postgres")
+TIME = Moment(aim=Aim.TIME, value="x", at=START)
+BASE: dict[str, Any] = {"method": Method.BASE, "databases": (), "stop_lsn": "0/2000100"}
+
+
+class NoContents:
+    """Of a backup that nobody reads."""
+
+
+@dataclass
+class FakeShelves:
+    """Some records, and digests as the test wants them."""
+
+    found: list[BackupRecord]
+    parents: dict[str, str] = field(default_factory=dict)
+    bad: set[str] = field(default_factory=set)
+    read: list[str] = field(default_factory=list)
+    root: Path = Path("/nowhere")
+    read_only: bool = False
+    marks: dict[str, Marks] = field(default_factory=dict)
+    pins: list[tuple[str, str | None]] = field(default_factory=list)
+
+    def records(
+        self, *, target: str | None = None, name: str | None = None, method: Method | None = None
+    ) -> tuple[BackupRecord, ...]:
+        """Of one target."""
+        return tuple(one for one in self.found if target in (None, one.manifest.target))
+
+    def record(self, beginning: str) -> BackupRecord:
+        """By its id."""
+        return next(one for one in self.found if one.id.startswith(beginning))
+
+    def lineage(self, record: BackupRecord) -> tuple[BackupRecord, ...]:
+        """Its parent first."""
+        parent = record.manifest.parent
+        if parent is None:
+            return (record,)
+        if parent not in {one.id for one in self.found}:
+            raise BackupError(f"backup {record.id}", f"builds on {parent}, which is gone", trouble=Trouble.MISSING)
+        return (self.record(parent), record)
+
+    def contents(self, record: BackupRecord, workspace: Path) -> Contents:
+        """Nobody reads them."""
+        assert workspace.is_dir()
+        return NoContents()  # type: ignore[return-value] # a restorer that is a fake asks for nothing
+
+    def wal_place(self, target: str) -> Path:
+        """There, if the test has made it."""
+        return self.root / target / "wal"
+
+    async def mark(self, record: BackupRecord, change: Callable[[Marks], Marks]) -> BackupRecord:
+        """Written down, unless nothing can be."""
+        if self.read_only:
+            raise BackupError("repository", "is read-only", trouble=Trouble.REPOSITORY)
+        self.marks[record.id] = change(self.marks.get(record.id, record.marks))
+        self.pins.append((record.id, self.marks[record.id].pinned))
+        return replace(record, marks=self.marks[record.id])
+
+    async def check_files(self, record: BackupRecord, tell: Tell) -> tuple[Check, ...]:
+        """Good unless the test says otherwise."""
+        self.read.append(record.id)
+        ok = record.id not in self.bad
+        return (Check(name="digests", ok=ok, detail="" if ok else "1-shop.dump is not what was written"),)
+
+
+@dataclass
+class FakeRestorer:
+    """Says what the test wants, and remembers what it was asked."""
+
+    checks: tuple[Check, ...] = (Check(name="server", ok=True, detail="PostgreSQL 15"),)
+    error: BackupError | None = None
+    asked: list[Wanted] = field(default_factory=list)
+    workspace: Path | None = None
+
+    async def preflight(self, wanted: Wanted, around: Surroundings) -> Preflight:
+        """Looked at."""
+        self.asked.append(wanted)
+        if self.error is not None:
+            raise self.error
+        return Preflight(checks=self.checks, needed_bytes=4096, forecast_seconds=12.0)
+
+    async def restore(self, wanted: Wanted, around: Surroundings, workspace: Path, tell: Tell) -> Restored:
+        """Done."""
+        self.workspace = workspace
+        return Restored(phases={"restore": 3.0}, restored_bytes=2048, did=("made shop",))
+
+
+@asynccontextmanager
+async def prepared(
+    shelves: FakeShelves, order: Order, restorer: FakeRestorer, folder: Path
+) -> AsyncIterator[Restoring]:
+    """A restore in UTC."""
+    around = Surroundings(
+        clock=ManualClock(), children=Children(), programs=Programs(), workspace=folder / "work", node="n"
+    )
+    async with restoring(shelves, around, order, zone=UTC, restorer_of=lambda _: restorer) as made:
+        yield made
+
+
+def kept(folder: Path, *, size: int = 4, marks: Marks | None = None, **fields: Any) -> BackupRecord:  # noqa: ANN401 - any field of a manifest
+    """A backup whose one file of four bytes really lies there."""
+    place = folder / str(fields.get("id", "b"))
+    place.mkdir()
+    (place / "data").write_bytes(b"1234")
+    files = (StoredFile(path="data", size_bytes=size, sha256="x"),)
+    return a_record(place=str(place), files=files, marks=marks or Marks(verification=a_verification()), **fields)
+
+
+def unheard(progress: Progress) -> None:
+    """Nobody listens."""
+
+
+async def test_a_restore_that_nothing_speaks_against_is_carried_out(tmp_path: Path) -> None:
+    """The way back is asked first, given a folder of its own, and that folder goes."""
+    record, restorer = kept(tmp_path, id="20261118T090640Z-nightly"), FakeRestorer()
+    order = Order(backup="2026", into=SERVER, database="shop")
+    async with prepared(FakeShelves([record]), order, restorer, tmp_path) as one:
+        seen = await one.look()
+        assert [(check.name, check.ok) for check in seen.checks] == [
+            ("backup", True),
+            ("files", True),
+            ("server", True),
+        ]
+        assert (seen.ok, seen.reaches_at, seen.faults) == (True, record.manifest.created_at, ())
+        restored = await one.restore(unheard)
+    assert (restored.did, dict(restored.phases)) == (("made shop",), {"restore": 3.0})
+    assert restorer.asked[0].database == "shop"
+    assert restorer.asked[0].into == SERVER
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("marks", "words"),
+    [
+        (Marks(), "20261118T090640Z-nightly is stored, and not yet read through"),
+        (Marks(verification=a_verification()), "20261118T090640Z-nightly is verified 0.0 days ago"),
+        (
+            Marks(verification=a_verification(), proof=a_proof(proved_at=START - 36 * HOUR)),
+            "20261118T090640Z-nightly is proven 1.5 days ago",
+        ),
+    ],
+)
+async def test_preflight_says_how_far_the_backup_is_believed(tmp_path: Path, marks: Marks, words: str) -> None:
+    """And since when."""
+    record = kept(tmp_path, id="20261118T090640Z-nightly", marks=marks)
+    async with prepared(FakeShelves([record]), Order(backup="2", into=SERVER), FakeRestorer(), tmp_path) as one:
+        assert (await one.look()).checks[0].detail == words
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "words"),
+    [
+        (Status.RUNNING, "", "is still being made"),
+        (Status.FAILED, "no space left", "was not made: no space left"),
+        (Status.DAMAGED, "data is not what was written", "is damaged: data is not what was written"),
+        (Status.DAMAGED, "", "is damaged: toban backup show has the checks"),
+    ],
+)
+async def test_what_is_no_whole_backup_is_refused(tmp_path: Path, status: Status, reason: str, words: str) -> None:
+    """Without a question to the way back."""
+    record = replace(kept(tmp_path), status=status, reason=reason)
+    restorer = FakeRestorer()
+    async with prepared(FakeShelves([record]), Order(backup="2", into=SERVER), restorer, tmp_path) as one:
+        with pytest.raises(BackupError) as refused:
+            await one.restore(unheard)
+    assert refused.value.why == f"{record.id} {words}; choose another one: toban backup list"
+    assert (refused.value.exit_status, restorer.asked, restorer.workspace) == (1, [], None)
+
+
+async def test_a_file_that_is_gone_or_short_is_seen_at_once(tmp_path: Path) -> None:
+    """Before anything is restored from the rest."""
+    short = kept(tmp_path, size=5)
+    order = Order(backup="2", into=SERVER)
+    async with prepared(FakeShelves([short]), order, FakeRestorer(), tmp_path) as one:
+        assert (await one.look()).faults == (f"{short.place}/data has 4 bytes, and had 5 when it was made",)
+    (tmp_path / "b" / "data").unlink()
+    async with prepared(FakeShelves([short]), order, FakeRestorer(), tmp_path) as one:
+        assert (await one.look()).faults == (f"{short.place}/data: No such file or directory",)
+
+
+async def test_a_backup_that_nobody_has_read_is_read_first(tmp_path: Path) -> None:
+    """With those it builds on; what differs is not restored. Somebody in a hurry may say no."""
+    full = kept(tmp_path, id="1-full", marks=Marks(), **BASE)
+    rest = kept(tmp_path, id="2-rest", marks=Marks(), parent="1-full", **BASE)
+    shelves, restorer = FakeShelves([rest, full], bad={"2-rest"}), FakeRestorer()
+    order = Order(backup="2-rest", data_dir=tmp_path / "new")
+    async with prepared(shelves, order, restorer, tmp_path) as one:
+        with pytest.raises(BackupError, match=r"backup 2-rest: 1-shop\.dump is not what was written") as refused:
+            await one.restore(unheard)
+    assert (shelves.read, refused.value.trouble, restorer.workspace) == (["1-full", "2-rest"], Trouble.DAMAGED, None)
+    async with prepared(shelves, replace(order, verify=False), restorer, tmp_path) as one:
+        assert list((await one.restore(unheard)).phases) == ["restore"]
+
+
+async def test_reading_first_can_be_asked_for(tmp_path: Path) -> None:
+    """Also of one that was verified; it is a phase of its own."""
+    record = kept(tmp_path)
+    shelves = FakeShelves([record])
+    async with prepared(shelves, Order(backup="2", into=SERVER, verify=True), FakeRestorer(), tmp_path) as one:
+        assert list((await one.restore(unheard)).phases) == ["verify", "restore"]
+    assert shelves.read == [record.id]
+
+
+async def test_what_is_being_restored_is_held(tmp_path: Path) -> None:
+    """No retention takes it away meanwhile, with those it builds on; a person's own pin stays as it is."""
+    full = kept(tmp_path, id="1-full", **BASE)
+    mine = kept(tmp_path, id="2-rest", parent="1-full", marks=Marks(pinned="audit"), **BASE)
+    shelves = FakeShelves([mine, full])
+    order = Order(backup="2-rest", data_dir=tmp_path / "new", verify=False)
+    async with prepared(shelves, order, FakeRestorer(), tmp_path) as one:
+        await one.restore(unheard)
+    assert shelves.pins == [("1-full", "is being restored"), ("1-full", None)]
+    async with prepared(replace(shelves, read_only=True), order, FakeRestorer(), tmp_path) as one:
+        assert (await one.restore(unheard)).restored_bytes == 2048
+
+
+async def test_what_somebody_pins_meanwhile_stays_pinned(tmp_path: Path) -> None:
+    """The restore lets go of its own hold alone."""
+    shelves = FakeShelves([kept(tmp_path, id="1-full", **BASE)])
+
+    class Pinning(FakeRestorer):
+        async def restore(self, wanted: Wanted, around: Surroundings, workspace: Path, tell: Tell) -> Restored:
+            await shelves.mark(wanted.record, lambda marks: replace(marks, pinned="audit"))
+            return Restored()
+
+    async with prepared(shelves, Order(backup="1", data_dir=tmp_path / "new"), Pinning(), tmp_path) as one:
+        await one.restore(unheard)
+    assert shelves.marks["1-full"].pinned == "audit"
+
+
+async def test_a_parent_that_is_missing_is_a_reason(tmp_path: Path) -> None:
+    """The chain is broken: nothing is restored from the rest of it."""
+    rest = kept(tmp_path, id="2-rest", parent="1-full", **BASE)
+    async with prepared(
+        FakeShelves([rest]), Order(backup="2", data_dir=tmp_path / "new"), FakeRestorer(), tmp_path
+    ) as one:
+        seen = await one.look()
+        assert seen.checks[-1] == Check(
+            name="backup 2-rest", ok=False, detail="backup 2-rest: builds on 1-full, which is gone"
+        )
+        with pytest.raises(BackupError, match="builds on 1-full, which is gone"):
+            await one.restore(unheard)
+
+
+async def test_a_server_that_is_away_is_that_very_error(tmp_path: Path) -> None:
+    """With its exit status 3; the preflight has it as a check."""
+    away = BackupError("postgresql://127.0.0.1", "connection refused", trouble=Trouble.UNREACHABLE)
+    async with prepared(
+        FakeShelves([kept(tmp_path)]), Order(backup="2", into=SERVER), FakeRestorer(error=away), tmp_path
+    ) as one:
+        seen = await one.look()
+        assert (seen.ok, seen.checks[-1].detail) == (False, "postgresql://127.0.0.1: connection refused")
+        with pytest.raises(BackupError) as raised:
+            await one.restore(unheard)
+    assert raised.value.exit_status == 3
+
+
+async def test_what_the_way_back_finds_is_a_reason(tmp_path: Path) -> None:
+    """What could not be told is none."""
+    checks = (Check(name="room", ok=False, detail="1 GB is missing"), Check(name="locale", ok=None, detail="unknown"))
+    async with prepared(
+        FakeShelves([kept(tmp_path)]), Order(backup="2", into=SERVER), FakeRestorer(checks=checks), tmp_path
+    ) as one:
+        assert (await one.look()).faults == ("1 GB is missing",)
+        with pytest.raises(BackupError) as refused:
+            await one.restore(unheard)
+    assert refused.value.hint == "nothing was touched; --dry-run shows every check"
+
+
+@pytest.mark.parametrize(
+    ("moment", "words"),
+    [
+        (
+            TIME,
+            "2-base was begun at 2026-11-18T11:06:50+00:00, after the moment asked for; take 1-base",
+        ),
+        (Moment(aim=Aim.LSN, value="0/1800000"), "2-base ended at 0/2000100, after the LSN asked for; take 1-base"),
+        (
+            Moment(aim=Aim.LSN, value="0/1000"),
+            "2-base ended at 0/2000100, after the LSN asked for; no earlier one is there",
+        ),
+    ],
+)
+async def test_a_moment_before_the_backup_names_the_one_to_take(tmp_path: Path, moment: Moment, words: str) -> None:
+    """The newest that ended before it."""
+    late = kept(tmp_path, id="2-base", **BASE | {"finished_at": START + 60, "created_at": START + 10})
+    early = kept(tmp_path, id="1-base", **BASE | {"stop_lsn": "0/1000100"})
+    first = kept(tmp_path, id="0-base", **BASE | {"stop_lsn": "0/800000", "finished_at": START - 9 * HOUR})
+    if "no earlier" in words:
+        first, early = late, late
+    order = Order(backup="2-base", data_dir=tmp_path / "new", moment=moment)
+    async with prepared(FakeShelves([late, early, first]), order, FakeRestorer(), tmp_path) as one:
+        assert (await one.look()).faults == (words,)
+
+
+async def test_wal_is_at_hand_for_a_whole_server(tmp_path: Path) -> None:
+    """Where the repository has some; a moment of its own is what comes back."""
+    record, restorer = kept(tmp_path, id="2-base", **BASE), FakeRestorer()
+    shelves = FakeShelves([record], root=tmp_path)
+    order = Order(backup="2", data_dir=tmp_path / "new", moment=TIME)
+    async with prepared(shelves, order, restorer, tmp_path) as one:
+        assert (await one.look()).reaches_at == START
+    (tmp_path / "main" / "wal").mkdir(parents=True)
+    async with prepared(shelves, replace(order, moment=Moment()), restorer, tmp_path) as one:
+        assert (await one.look()).reaches_at == record.manifest.finished_at
+    assert [asked.wal_place for asked in restorer.asked] == [None, tmp_path / "main" / "wal"]
+
+
+@pytest.mark.parametrize(
+    ("order", "fields", "line"),
+    [
+        ({}, {}, "toban: --into: is missing: b is a dump, which a server takes (--into postgresql://…)"),
+        ({"into": SERVER, "data_dir": Path("/x")}, {}, "toban: --into: does not go with --data-dir (one place alone)"),
+        ({"into": SERVER, "moment": TIME}, {}, "toban: --to-…: b has one moment, its own"),
+        ({"into": SERVER}, BASE, "toban: --data-dir: is missing: b holds a whole server"),
+        (
+            {"data_dir": Path("/x"), "database": "shop"},
+            BASE,
+            "toban: --database: b is a whole server, which comes back",
+        ),
+        ({"into": SERVER}, {"kind": "sqlite"}, "toban: --data-dir: is missing: b holds files"),
+        (
+            {"into": SERVER, "tables": ("public.a",)},
+            {"databases": ("a", "b")},
+            "toban: --database: is missing: which one of them? (there are: a, b)",
+        ),
+        (
+            {"into": SERVER, "tables": ("a",)},
+            {"kind": "mariadb"},
+            "toban: --table: cannot be restored alone from mariadb",
+        ),
+        ({"into": SERVER, "jobs": 0}, {}, "toban: --jobs: is at least 1"),
+    ],
+)
+def test_an_order_that_the_backup_cannot_take_is_refused(
+    order: dict[str, Any], fields: dict[str, Any], line: str
+) -> None:
+    """Before anything is looked at; wrong usage."""
+    with pytest.raises(UsageError) as refused:
+        fitting(Order(backup="b", **order), a_manifest(**{"id": "b"} | fields))
+    assert refused.value.line.startswith(line)
+
+
+def test_a_database_that_is_not_in_it_is_not_found() -> None:
+    """And those that are, are named."""
+    told: Manifest = a_manifest(id="b")
+    with pytest.raises(NotFoundError) as missing:
+        fitting(Order(backup="b", into=SERVER, database="shpo"), told)
+    assert missing.value.line == "toban: database shpo: is not in b (it has: shop)"
+
+
+def test_the_only_database_needs_no_naming() -> None:
+    """Tables and a new name are of that one."""
+    told = a_manifest(id="b")
+    assert fitting(Order(backup="b", into=SERVER, tables=("public.a",)), told).database == "shop"
+    assert fitting(Order(backup="b", into=SERVER, rename="shop2"), told).database == "shop"
+    assert fitting(Order(backup="b", into=SERVER), told).database is None
+
+
+async def test_nothing_is_left_behind_where_the_preparation_fails(tmp_path: Path) -> None:
+    """Neither a workspace."""
+    with pytest.raises(TobanError):
+        async with prepared(FakeShelves([kept(tmp_path)]), Order(backup="2"), FakeRestorer(), tmp_path):
+            raise AssertionError
+    assert not (tmp_path / "work").exists()
+
+
+def test_a_proof_that_decided_against_it_is_no_belief() -> None:
+    """The record says so itself; the preflight quotes it."""
+    record = a_record(marks=Marks(proof=a_proof(Verdict.DAMAGED)))
+    assert record.proved_at is None

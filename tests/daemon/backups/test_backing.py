@@ -1,0 +1,275 @@
+"""Backups in the running daemon: told of, asked for, taken over at a reload, ended at the stop."""
+
+import asyncio
+import shutil
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from backup.engines.contract import Making
+from backup.errors import BackupError
+from backup.keeping.tools import Tools
+from backup.settings import Backups
+from daemon.backups import backing as backing_module
+from daemon.backups.backing import Backing
+from daemon.backups.looking import Lookout
+from daemon.configuration.targets import PostgresqlTarget, Target
+from daemon.configuration.tree import Configuration
+from tests.backup.keeper.conftest import Scripted
+from tests.backup.keeper.records import DAY, MAIN, a_job
+from tests.waiting import eventually
+from toban.backups import Status, Trouble
+from toban.clock import SystemClock
+from toban.errors import NotFoundError
+from toban.events import Event, EventKind
+from toban.status import Health
+
+if TYPE_CHECKING:
+    from toban.samples import Collection
+
+RANDOM = Random(7)  # noqa: S311 - jitter is no secret
+
+
+class Stage:
+    """A daemon's backups, and what came out of them."""
+
+    def __init__(self, home: Path, *jobs: object, targets: tuple[Target, ...] | None = None) -> None:
+        self.home = home
+        self.engine = Scripted()
+        self.collections: list[Collection] = []
+        self.configuration = self.configured(*jobs, targets=targets)
+        self.backing = Backing(
+            self.configuration,
+            clock=SystemClock(),
+            accept=lambda collection, _: self.collections.append(collection),
+            random=RANDOM,
+            tools=Tools(engine_for=lambda *_: self.engine, engine_of=lambda _: self.engine),
+        )
+
+    def configured(self, *jobs: object, targets: tuple[Target, ...] | None = None, **more: object) -> Configuration:
+        """With these jobs, in the repository."""
+        backups = Backups(
+            **{"repository": self.home / "repository", "jobs": jobs or (a_job(nice=0),), "floor": 1, **more}
+        )
+        main = PostgresqlTarget(name="main", dsn=MAIN.dsn)
+        state = f"sqlite://{self.home}/state.db"
+        return Configuration(node="db1", state=state, backups=backups, targets=targets or (main,))
+
+    def values(self, target: str = "main") -> dict[str, float]:
+        """The newest of a target."""
+        found = [one for one in self.collections if one.target == target]
+        return (
+            {sample.metric.name.removeprefix("toban_backup_"): sample.value for sample in found[-1].samples}
+            if found
+            else {}
+        )
+
+    @property
+    def events(self) -> list[Event]:
+        """All that happened."""
+        return [row for one in self.collections for row in one.rows if isinstance(row, Event)]
+
+
+NewStage = Callable[..., Awaitable[Stage]]
+
+
+@pytest.fixture
+async def new_stage(tmp_path: Path) -> AsyncIterator[NewStage]:
+    """Makes one that is started, and stopped in the end."""
+    stages: list[Stage] = []
+
+    async def make(*jobs: object) -> Stage:
+        stage = Stage(tmp_path, *jobs)
+        stages.append(stage)
+        await stage.backing.start()
+        return stage
+
+    yield make
+    for stage in stages:
+        await stage.backing.stop()
+
+
+async def test_what_there_is_is_told_at_once_and_after_each_run(new_stage: NewStage) -> None:
+    """Of each target, and of the repository."""
+    stage = await new_stage()
+    await eventually(lambda: stage.values("toban").get("repository_up") == 1.0)
+    assert "size_bytes" not in stage.values()
+    record = await stage.backing.begin("nightly", tag="t", why="a test", tell=lambda _: None)
+    assert (record.status, record.manifest.tag) == (Status.OK, "t")
+    await eventually(lambda: stage.values().get("size_bytes") == 9.0)
+    assert [one.id for one in await asyncio.to_thread(stage.backing.records)] == [record.id]
+    found = stage.backing.component()
+    assert found is not None
+    assert (found.name, found.state) == ("backups", Health.OK)
+
+
+async def test_run_that_is_asked_for_at_the_very_start_finds_its_repository(new_stage: NewStage) -> None:
+    """It is made once, whoever comes first."""
+    stage = await new_stage()
+    record = await stage.backing.begin("nightly", tag=None, why="a test", tell=lambda _: None)
+    await eventually(lambda: stage.values("toban").get("repository_up") == 1.0)
+    assert record.status is Status.OK
+
+
+async def test_failure_is_an_event_with_its_sentence(new_stage: NewStage) -> None:
+    """What an alert tells beside the number, and `toban events` weeks later."""
+    stage = await new_stage()
+    stage.engine.acts = [BackupError("role toban", "may not read t", trouble=Trouble.PRIVILEGE)]
+    with pytest.raises(BackupError):
+        await stage.backing.begin("nightly", tag=None, why="a test", tell=lambda _: None)
+    await eventually(lambda: stage.events)
+    (event,) = stage.events
+    assert (event.kind, event.subject, event.after) == (
+        EventKind.BACKUP_FAILED,
+        "nightly",
+        "role toban: may not read t",
+    )
+    await eventually(lambda: stage.values().get("failures") == 1.0)
+    found = stage.backing.component()
+    assert found is not None
+    assert (found.state, found.reason) == (Health.WARNING, "nightly failed: role toban: may not read t")
+
+
+async def test_repository_that_is_gone_is_told_and_its_return_noticed(
+    new_stage: NewStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is made anew in its place: its disk is not mounted."""
+    monkeypatch.setattr(backing_module, "TELL_SECONDS", 0.02)
+    stage = await new_stage()
+    await eventually(lambda: stage.values("toban").get("repository_up") == 1.0)
+    (stage.home / "repository").rename(stage.home / "elsewhere")
+    await eventually(lambda: stage.values("toban").get("repository_up") == 0.0)
+    failing = [one for one in stage.collections if one.target == "main"][-1].failure
+    assert failing is not None
+    assert not failing.down
+    found = stage.backing.component()
+    assert found is not None
+    assert found.state is Health.CRITICAL
+    assert str(stage.home / "repository") in found.reason
+    assert not (stage.home / "repository").exists()
+    (stage.home / "elsewhere").rename(stage.home / "repository")
+    await eventually(lambda: stage.values("toban").get("repository_up") == 1.0)
+
+
+async def test_repository_that_does_not_answer_holds_up_nothing_else(
+    new_stage: NewStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dead network disk: it is said, and asked no second time before it has answered."""
+    monkeypatch.setattr(backing_module, "TELL_SECONDS", 0.02)
+    stage = await new_stage()
+    await eventually(lambda: stage.values("toban").get("repository_up") == 1.0)
+    hanging, asked = threading.Event(), []
+    assert stage.backing._keeper is not None
+    repository = stage.backing._keeper.repository
+
+    def hang(*_: object, **__: object) -> tuple[()]:
+        asked.append(1)
+        hanging.wait(10)
+        return ()
+
+    monkeypatch.setattr(repository, "records", hang)
+    monkeypatch.setattr(Lookout.look, "__kwdefaults__", {"within_seconds": 0.05})
+    try:
+        await eventually(lambda: stage.values("toban").get("repository_up") == 0.0)
+        assert "does not answer" in stage.backing._trouble
+        assert len(asked) == 1
+    finally:
+        hanging.set()
+
+
+async def test_reload_takes_other_jobs_over_and_leaves_what_runs(new_stage: NewStage) -> None:
+    """A backup under way goes on as it was begun, though its job is gone."""
+    stage = await new_stage()
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: Making) -> None:
+        begun.set()
+        await go.wait()
+
+    stage.engine.acts = [slow]
+    task = stage.backing.begin("nightly", tag=None, why="a test", tell=lambda _: None)
+    await asyncio.wait_for(begun.wait(), 10)
+    await stage.backing.renew(stage.configured(a_job("weekly", nice=0, schedule="0 3 * * 0")))
+    with pytest.raises(NotFoundError):
+        stage.backing.begin("nightly", tag=None, why="a test", tell=lambda _: None)
+    await eventually(lambda: "weekly" in stage.backing._schedule.upcoming())
+    go.set()
+    assert (await task).status is Status.OK
+
+
+async def test_reload_that_changes_nothing_of_backups_leaves_them_alone(new_stage: NewStage) -> None:
+    """The same objects work on."""
+    stage = await new_stage()
+    keeper = stage.backing._keeper
+    await stage.backing.renew(stage.configuration.model_copy(update={"language": "ja"}))
+    assert stage.backing._keeper is keeper
+
+
+async def test_backups_may_be_configured_away_and_back(new_stage: NewStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then nothing is due, and nothing is told."""
+    monkeypatch.setattr(backing_module, "TELL_SECONDS", 0.02)
+    stage = await new_stage(a_job(nice=0, schedule="0 2 * * *"))
+    await eventually(stage.backing._schedule.upcoming)
+    await stage.backing.renew(Configuration(state=stage.configuration.state))
+    assert not stage.backing.active
+    assert stage.backing.component() is None
+    await eventually(lambda: not stage.backing._schedule.upcoming())
+    assert await stage.backing.obstacle("nightly") == ("backups: none are configured (name a repository under backups)")
+    await stage.backing.renew(stage.configuration)
+    await eventually(stage.backing._schedule.upcoming)
+
+
+async def test_stop_ends_what_is_under_way(new_stage: NewStage) -> None:
+    """And nothing half-made stays."""
+    stage = await new_stage()
+    begun = asyncio.Event()
+
+    async def for_ever(making: Making) -> None:
+        (making.place / "half").write_text("half of it")
+        begun.set()
+        await asyncio.Event().wait()
+
+    stage.engine.acts = [for_ever]
+    task = stage.backing.begin("nightly", tag=None, why="a test", tell=lambda _: None)
+    await asyncio.wait_for(begun.wait(), 10)
+    await stage.backing.stop()
+    assert task.cancelled()
+    assert list((stage.home / "repository").glob("main/dump/*")) == []
+
+
+async def test_missed_run_is_caught_up_as_soon_as_the_repository_is_there(new_stage: NewStage) -> None:
+    """It is known for three days and has never run."""
+    stage = await new_stage(a_job("other", nice=0))
+    await eventually(lambda: stage.values("toban"))
+    ledger = stage.home / "repository" / ".toban" / "schedules" / "db1.json"
+    since = SystemClock().now() - 3 * DAY
+    await stage.backing.stop()
+    ledger.write_text(f'{{"nightly": {{"known_since": {since}}}}}')
+    again = await new_stage(a_job(nice=0, schedule="0 2 * * *"))
+    await eventually(lambda: again.values().get("size_bytes") == 9.0)
+    assert len(again.engine.made) == 1
+
+
+async def test_what_an_earlier_life_left_in_the_workspace_is_cleared(tmp_path: Path, new_stage: NewStage) -> None:
+    """Password files among it; scratch places have leases of their own."""
+    workspace = tmp_path / "state.work"
+    (workspace / "verify-x").mkdir(parents=True)
+    (workspace / "verify-x" / "pgpass").write_text("secret")
+    (workspace / "scratch-y").mkdir()
+    (workspace / "file").write_text("")
+    await new_stage()
+    assert {path.name for path in workspace.iterdir()} == {"scratch-y"}
+    shutil.rmtree(workspace)
+
+
+async def test_alert_waits_for_its_backup_and_is_told_what_stands_against_it(new_stage: NewStage) -> None:
+    """The runner's side."""
+    stage = await new_stage()
+    await eventually(lambda: stage.values("toban"))
+    assert await stage.backing.obstacle("nightly") == ""
+    assert (await stage.backing.run("nightly", "alert x")).status is Status.OK
+    assert "none is called nihgtly" in await stage.backing.obstacle("nihgtly")

@@ -1,0 +1,134 @@
+"""What goes on all the time: WAL that is received, the heartbeat, and how the WAL of each target stands."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from backup.children import Children
+from backup.engines.contract import Origin, Surroundings
+from backup.plan import Plan, planned
+from backup.programs import Programs
+from backup.repository.repository import Repository
+from backup.settings import Backups, Beat, Encryption, Job
+from backup.wal.manner import known_manner
+from daemon.backups.streams import Streams, manner_of, slot_of
+from tests.backup.keeper.records import MAIN, a_job
+from tests.clusters import Cluster
+from tests.conftest import NewCluster
+from tests.waiting import eventually
+from toban.backups import Method
+from toban.clock import SystemClock
+from toban.secrets import Dsn
+
+WAL = a_job("wal", method=Method.WAL, compress="none")
+
+
+@pytest.mark.parametrize(("name", "slot"), [("wal", "toban_wal"), ("WAL-Main.1", "toban_wal_main_1"), ("é", "toban__")])
+def test_slot_is_named_by_its_job_as_postgresql_allows(name: str, slot: str) -> None:
+    """Or as the configuration says."""
+    job = a_job("wal", method=Method.WAL).model_copy(update={"name": name})
+    assert slot_of(job) == slot
+    assert slot_of(a_job("wal", method=Method.WAL, slot="mine")) == "mine"
+
+
+def test_wal_is_sealed_as_backups_are() -> None:
+    """By the same recipients, with the programs that the configuration names."""
+    age = Encryption(method="age", recipients=("age1x",), identity=Path("/etc/toban/age.key"))
+    settings = Backups(repository=Path("/r"), jobs=(WAL,), encryption=age, programs=(Path("/opt/bin"),))
+    found = manner_of(WAL, planned(settings, (MAIN,)))
+    assert (found.compress, found.seal, found.recipients) == ("none", "age", ("age1x",))
+    assert (found.identity, found.home, found.programs) == ("/etc/toban/age.key", "", ("/opt/bin",))
+    plain = manner_of(WAL, planned(Backups(repository=Path("/r"), jobs=(WAL,)), (MAIN,)))
+    assert (plain.seal, plain.recipients) == ("", ())
+
+
+@pytest.fixture
+async def around(tmp_path: Path) -> AsyncIterator[Surroundings]:
+    """The machine's own."""
+    children = Children()
+    workspace = tmp_path / "work"
+    workspace.mkdir()
+    yield Surroundings(clock=SystemClock(), children=children, programs=Programs(), workspace=workspace, node="db1")
+    await children.close()
+
+
+def a_plan(server: Cluster, root: Path, *jobs: Job, **more: object) -> Plan:
+    """For one server."""
+    origin = Origin(name="main", kind="postgresql", dsn=Dsn(server.dsn()))
+    return planned(Backups(**{"repository": root, "jobs": jobs, **more}), (origin,))
+
+
+@pytest.mark.integration
+async def test_stream_flows_as_long_as_its_job_is_there(
+    new_cluster: NewCluster, tmp_path: Path, around: Surroundings
+) -> None:
+    """It begins with its job, is left alone by a reload that changes nothing of it, and ends with it."""
+    server = new_cluster(15, settings={"wal_level": "replica", "max_wal_senders": "4"})
+    root = tmp_path / "repository"
+    plan = a_plan(server, root, WAL, a_job(), heartbeat=Beat(enabled=True, every=0.2))
+    repository = Repository(root, around=around)
+    await repository.open()
+    streams = Streams(around)
+    try:
+        assert streams.receiving("main") is None
+        await streams.renew(plan, repository)
+        await eventually(lambda: streams.receiving("main") is True, within_seconds=30)
+        assert streams.troubles() == {}
+        receiver = streams._kept["main"].receiver
+        await streams.renew(a_plan(server, root, WAL, heartbeat=plan.settings.heartbeat), repository)
+        assert streams._kept["main"].receiver is receiver
+
+        async def stands() -> bool:
+            found = await streams.standings(plan, ())
+            return found["main"].lag_seconds is not None
+
+        await eventually(stands, within_seconds=30)
+        assert known_manner(str(root / "main" / "wal")).compress == "none"
+
+        async def beats() -> bool:
+            connection = await server.connect()
+            try:
+                return bool(await connection.fetch("select 1 from pg_tables where schemaname = 'toban'"))
+            finally:
+                await connection.close(timeout=5)
+
+        await eventually(beats, within_seconds=30)
+        await streams.renew(a_plan(server, root, a_job()), repository)
+        assert streams.receiving("main") is None
+        assert await streams.standings(plan, ()) == {}
+    finally:
+        await streams.stop()
+
+
+@pytest.mark.integration
+async def test_stream_that_cannot_flow_says_why(tmp_path: Path, around: Surroundings, new_cluster: NewCluster) -> None:
+    """Nobody answers there; how the WAL stands is told all the same."""
+    server = new_cluster(15, start=False)
+    root = tmp_path / "repository"
+    plan = a_plan(server, root, WAL)
+    repository = Repository(root, around=around)
+    await repository.open()
+    streams = Streams(around)
+    try:
+        await streams.renew(plan, repository)
+        assert streams.troubles() == {}  # it is only about to begin
+        await eventually(lambda: "Connect call failed" in streams.troubles().get("main", ""), within_seconds=30)
+        assert (await streams.standings(plan, ()))["main"].ranges == ()
+    finally:
+        await streams.stop()
+
+
+@pytest.mark.integration
+async def test_archived_wal_has_no_stream(tmp_path: Path, around: Surroundings) -> None:
+    """The server brings it itself: its standing is all that is looked at."""
+    root = tmp_path / "repository"
+    job = a_job("wal", method=Method.WAL, mode="archive")
+    plan = planned(Backups(repository=root, jobs=(job,)), (MAIN,))
+    repository = Repository(root, around=around)
+    await repository.open()
+    streams = Streams(around)
+    await streams.renew(plan, repository)
+    assert (streams.receiving("main"), streams.troubles()) == (None, {})
+    assert (await streams.standings(plan, ()))["main"].size_bytes == 0
+    await streams.stop()
