@@ -17,12 +17,14 @@ demo: installed ## a throw-away PostgreSQL with some load, and Toban on it (ARGS
 test: installed ## every test, on real servers, with branch coverage (ARGS= for pytest)
 	@$(PYTHON) -m pytest --numprocesses=2 --dist=loadfile --cov --cov-report=term-missing:skip-covered $(ARGS)
 
+# To read so many tests takes longer than to run half of them: what is compiled is kept, wherever Python is told not to.
 check: installed ## format, lint, types, layers and the quick tests: less than a minute
 	@.venv/bin/ruff format --check $(CODE)
 	@.venv/bin/ruff check $(CODE)
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-cache --no-logo
-	@$(PYTHON) -m pytest -q -m 'not integration' --numprocesses=2
+	@PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/.cache/bytecode $(PYTHON) -m pytest \
+		-q -m 'not integration' --hypothesis-profile=quick --numprocesses=2
 
 bench: ## Toban beside prometheus-postgres-exporter on one server; prints a table (takes minutes)
 	@.ci/install bench

@@ -6,6 +6,7 @@ group of processes that was still at work.
 
 import asyncio
 import os
+import re
 import shutil
 import signal
 from asyncio.subprocess import DEVNULL, PIPE, Process
@@ -16,19 +17,10 @@ from pathlib import Path
 from typing import IO, Final
 
 from backup.errors import BackupError
+from backup.guardian import Guardian
 from toban.backups import Trouble
 from toban.secrets import blot
 
-GUARDIAN: Final = r"""
-groups=' '
-while read -r sign group; do
-    case $sign in
-        +) groups="$groups$group " ;;
-        -) groups="${groups%% $group *} ${groups#* $group }" ;;
-    esac
-done
-for group in $groups; do kill -KILL "-$group" 2>/dev/null; done
-"""
 TERM_SECONDS: Final = 5.0
 LOOK_SECONDS: Final = 0.5  # asyncio tells of an end only when the pipes are closed, which others may hold
 AFTERMATH_SECONDS: Final = 10.0  # for the other programs of a pipeline once one of them has failed
@@ -36,6 +28,8 @@ MOST_OUTPUT_BYTES: Final = 16 * 1024 * 1024
 MOST_SAID_BYTES: Final = 16 * 1024
 LONGEST_LINE_BYTES: Final = 64 * 1024
 MODE: Final = 0o600
+# How programs begin what went wrong; what is only called so, as a table error_log, says nothing.
+_TELLING = re.compile(r"\b(error|fatal|panic):|\[error\]|^error \d+ ", re.IGNORECASE)
 NO_SPACE: Final = ("No space left on device", "Disk quota exceeded", "could not extend file")
 
 
@@ -76,7 +70,7 @@ class Ended:
     def why(self) -> str:
         """Its last words, or how it ended."""
         lines = [line.strip() for line in self.said.splitlines() if line.strip()]
-        telling = [line for line in lines if "error" in line.lower() or "fatal" in line.lower()] or lines[-1:]
+        telling = [line for line in lines if _TELLING.search(line)] or lines[-1:]
         how = f"ended by signal {-self.status}" if self.status < 0 else f"ended with status {self.status}"
         return f"{self.command.program} {how}" + (f": {telling[0]}" if telling else "")
 
@@ -159,34 +153,6 @@ class Child:
         return await self.wait()
 
 
-class Guardian:
-    """Outlives us by a moment, to end what we had started."""
-
-    def __init__(self) -> None:
-        self._process: Process | None = None
-        self._opening = asyncio.Lock()
-
-    async def note(self, sign: str, group: int) -> None:
-        """A group of processes was begun (`+`) or is over (`-`)."""
-        async with self._opening:
-            if self._process is None or self._process.returncode is not None:
-                words = ("/bin/sh", "-c", GUARDIAN, "toban-guardian")
-                self._process = await asyncio.create_subprocess_exec(
-                    *words, stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL, cwd="/", start_new_session=True
-                )
-            if self._process.stdin is not None:
-                with suppress(OSError):
-                    self._process.stdin.write(f"{sign} {group}\n".encode())
-                    await self._process.stdin.drain()
-
-    async def close(self) -> None:
-        """Nothing is left to be ended: it goes."""
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
-            await self._process.wait()
-        self._process = None
-
-
 class Children:
     """Starts programs and sees them end. One of these serves a whole daemon, or one command."""
 
@@ -250,7 +216,7 @@ class Children:
             await asyncio.shield(self._part(child, grace_seconds, end_by))
 
     async def close(self) -> None:
-        """No more children."""
+        """No more children: those that still run are ended, and what wants to be started is refused."""
         await self._guardian.close()
 
     # --- inside -------------------------------------------------------------------------------------------------------
@@ -296,6 +262,7 @@ class Children:
         cwd: Path | None,
         on_line: Callable[[str], None] | None,
     ) -> Child:
+        self._refuse_after_close(command)
         try:
             process = await asyncio.create_subprocess_exec(
                 *self._words(command),
@@ -311,8 +278,14 @@ class Children:
             why = f"cannot be started: {error.strerror or error}"
             raise BackupError(command.program, why, trouble=Trouble.PROGRAM) from error
         await self._guardian.note("+", process.pid)
+        if self._guardian.closed:  # meanwhile
+            _signal_group(process.pid, signal.SIGKILL)
         listening = asyncio.create_task(_heard(process.stderr, command.secrets, on_line))
         return Child(process, command, listening)
+
+    def _refuse_after_close(self, command: Command) -> None:
+        if self._guardian.closed:
+            raise BackupError(command.program, "is not begun: Toban is stopping", trouble=Trouble.CANCELLED)
 
     def _words(self, command: Command) -> tuple[str, ...]:
         if not self._nice:

@@ -21,7 +21,7 @@ from backup.proof.contract import Proving
 from backup.proof.course import Course
 from backup.proof.dumps import major_in
 from backup.proof.looking import databases_in, heard
-from backup.proof.place import scratch_place, sweep
+from backup.proof.place import grounds, housed, scratch_place, sweep
 from backup.proof.prover import lineage_of, wal_place_of
 from backup.proof.restoring import placed, restored
 from backup.proof.room import bounded
@@ -65,15 +65,16 @@ async def drill(drilling: Drilling) -> DrillRecord:
     """Do it. What fails is part of the record; only being cancelled is raised."""
     clock = drilling.around.clock
     course, began = Course(clock, drilling.tell), clock.now()
-    workspace = drilling.settings.workspace or drilling.around.workspace
+    workspaces = grounds(drilling.settings.workspace, drilling.around.workspace)
     recovered_to: float | None = None
     try:
-        await sweep(workspace)
+        await sweep(*workspaces)
         async with (
-            scratch_place(workspace) as place,
+            scratch_place(*workspaces) as place,
             bounded(place, within_seconds=drilling.settings.timeout),
         ):
-            recovered_to = await _restored(drilling, place, course)
+            here = replace(drilling, around=await asyncio.to_thread(housed, drilling.around, place))
+            recovered_to = await _restored(here, place, course)
     except BackupError as error:
         check = obstacle(course.now or "drill", error)
         course.found(replace(check, ok=False))
@@ -94,6 +95,7 @@ async def _restored(drilling: Drilling, place: Path, course: Course) -> float | 
             wal_place=await asyncio.to_thread(wal_place_of, drilling.shelves, drilling.record),
             accept_gap=drilling.accept_gap,
             secret=drilling.secret,
+            durable=False,
         )
         proving = Proving(
             wanted=wanted,

@@ -172,6 +172,7 @@ class Keeper:
         try:
             records = await self.records(job.target)
             record, moment = drilled(wanted, records, self.around.clock.now(), self.zone)
+            beating = self.plan.wal_job(job.target) or job  # whoever receives the WAL writes the heartbeat
             drilling = Drilling(
                 drill=wanted,
                 record=record,
@@ -182,7 +183,7 @@ class Keeper:
                 around=self.around,
                 tell=tell,
                 paces=await asyncio.to_thread(paces_before, self.repository, records, record.manifest),
-                beat=beat_of(self.plan.settings.heartbeat),
+                beat=beat_of(self.plan.settings.heartbeat, self.plan.origin(beating).dsn),
                 secret=job.password,
             )
             async with self._proving, self._used(record):

@@ -101,6 +101,10 @@ WAL_LAG: Final = _seconds(
 WAL_LOST: Final = Metric(
     name="toban_wal_lost_segments", help="How many segments are missing from the WAL that is kept, and are lost"
 )
+WAL_DAMAGED: Final = Metric(
+    name="toban_wal_damaged_segments",
+    help="How many segments of the WAL that is kept did not read well when they were last read through, daily",
+)
 WAL_LATE: Final = _seconds(
     "toban_wal_late_seconds", "How long WAL that should be kept by now has been awaited; 0 while none is late"
 )
@@ -142,7 +146,7 @@ OF_JOBS: Final = (
 )
 OF_DRILLS: Final = (RPO, RTO, RPO_GOAL, RTO_GOAL, RPO_USED, RTO_USED, RTO_FORECAST, DRILL_FAILED)
 OF_WAL: Final = (
-    *(WAL_LAG, WAL_LOST, WAL_LATE, WAL_WINDOW, WAL_WINDOW_GOAL, WAL_WINDOW_KEPT, WAL_SIZE),
+    *(WAL_LAG, WAL_LOST, WAL_DAMAGED, WAL_LATE, WAL_WINDOW, WAL_WINDOW_GOAL, WAL_WINDOW_KEPT, WAL_SIZE),
     WAL_RECEIVING,
 )
 OF_REPOSITORY: Final = (REPOSITORY_UP, REPOSITORY_FREE, REPOSITORY_FREE_RATIO, REPOSITORY_FULL)

@@ -38,6 +38,7 @@ class Entry:
     attempts: Callable[[float], int] = lambda _: 0
     window: Window | None = None
     jitter_seconds: float = 0.0
+    first_at: float | None = None  # when to run for the first time, where that must not wait for a moment of the line
 
 
 class CronTrigger(BaseTrigger):  # type: ignore[misc] # APScheduler carries no types
@@ -61,6 +62,7 @@ class CronTrigger(BaseTrigger):  # type: ignore[misc] # APScheduler carries no t
             known_since=entry.known_since,
             window=entry.window,
             attempts=entry.attempts,
+            first_at=entry.first_at,
         )
         if due is None:
             return None

@@ -53,7 +53,7 @@ class Way:
 
     def words(self, database: str | None = None) -> str:
         """A connection string of keywords, without any secret: for --dbname, also of programs that take a URL there."""
-        found = self._parameters()
+        found = _parameters(self.dsn)
         if database is not None:
             found["dbname"] = database
         return " ".join(f"{key}={_quoted(value)}" for key, value in found.items())
@@ -61,8 +61,7 @@ class Way:
     @property
     def database(self) -> str:
         """The database that the DSN names, else the role's namesake as libpq has it, else postgres."""
-        named = self._parameters()
-        return named.get("dbname") or named.get("user") or "postgres"
+        return database_of(self.dsn)
 
     @asynccontextmanager
     async def connected(
@@ -95,26 +94,33 @@ class Way:
         why = blot(" ".join(words.split()) or type(error).__name__, *self.secrets)
         return BackupError(self.dsn.masked, why, trouble=Trouble.PRIVILEGE if refused else Trouble.UNREACHABLE)
 
-    def _parameters(self) -> dict[str, str]:
-        """The DSN's parts as libpq's keywords, in libpq's order of precedence: the query's come last and win."""
-        parts = self.dsn.parts
-        login, _, places = parts.netloc.rpartition("@")
-        found: dict[str, str] = {}
-        if places:
-            hosts, ports = zip(*(_place(place) for place in places.split(",")), strict=True)
-            if any(hosts):
-                found["host"] = ",".join(hosts)
-            if any(ports):
-                found["port"] = ",".join(ports)
-        user = unquote(login.partition(":")[0])
-        if user:
-            found["user"] = user
-        if parts.path.strip("/"):
-            found["dbname"] = unquote(parts.path.lstrip("/"))
-        for key, value in self.dsn.parameters:
-            if key.lower() not in SECRET_PARAMETERS:
-                found[_URL_KEYS.get(key, key)] = value
-        return found
+
+def database_of(dsn: Dsn) -> str:
+    """The database that a DSN names, else the role's namesake as libpq has it, else postgres."""
+    named = _parameters(dsn)
+    return named.get("dbname") or named.get("user") or "postgres"
+
+
+def _parameters(dsn: Dsn) -> dict[str, str]:
+    """The DSN's parts as libpq's keywords, in libpq's order of precedence: the query's come last and win."""
+    parts = dsn.parts
+    login, _, places = parts.netloc.rpartition("@")
+    found: dict[str, str] = {}
+    if places:
+        hosts, ports = zip(*(_place(place) for place in places.split(",")), strict=True)
+        if any(hosts):
+            found["host"] = ",".join(hosts)
+        if any(ports):
+            found["port"] = ",".join(ports)
+    user = unquote(login.partition(":")[0])
+    if user:
+        found["user"] = user
+    if parts.path.strip("/"):
+        found["dbname"] = unquote(parts.path.lstrip("/"))
+    for key, value in dsn.parameters:
+        if key.lower() not in SECRET_PARAMETERS:
+            found[_URL_KEYS.get(key, key)] = value
+    return found
 
 
 def _place(place: str) -> tuple[str, str]:

@@ -244,6 +244,7 @@ def keys(document: Any) -> Any:  # noqa: ANN401 - whatever JSON can carry
     return None
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("command", of("make"))
 def test_make_targets_exist(command: Command) -> None:
     """`make` knows each target that a document names."""
@@ -303,17 +304,16 @@ def lent(text: str, folder: Path) -> dict[str, str]:
     return {"HOME": "/home/user", "CREDENTIALS_DIRECTORY": str(folder), **variables}
 
 
-@pytest.mark.parametrize("name", BY_NAME)
-def test_links_lead_somewhere(name: str) -> None:
+def test_links_lead_somewhere() -> None:
     """A link within the project points at a file that exists, and at a heading in it."""
-    document = BY_NAME[name]
-    for link in LINK.findall(FENCE.sub("", document.read_text())):
-        place, _, anchor = link.partition("#")
-        if "://" in place:
-            continue
-        file = document.parent / place if place else document
-        assert file.exists(), link
-        assert not anchor or anchor in headings(file), link
+    for document in DOCUMENTS:
+        for link in LINK.findall(FENCE.sub("", document.read_text())):
+            place, _, anchor = link.partition("#")
+            if "://" in place:
+                continue
+            file = document.parent / place if place else document
+            assert file.exists(), f"{document}: {link}"
+            assert not anchor or anchor in headings(file), f"{document}: {link}"
 
 
 def headings(file: Path) -> set[str]:

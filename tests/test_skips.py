@@ -14,6 +14,7 @@ SKIPPING = 'import pytest\ndef test_one() -> None:\n    pytest.skip("{reason}")\
 SKIPPED_FILE = 'import pytest\npytest.skip("{reason}", allow_module_level=True)\n'
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("source", [SKIPPING, SKIPPED_FILE])
 @pytest.mark.parametrize("workers", [(), ("--numprocesses=1",)], ids=["alone", "xdist"])
 def test_skip_without_excuse_fails_the_run_in_ci(tmp_path: Path, source: str, workers: tuple[str, ...]) -> None:
@@ -24,11 +25,13 @@ def test_skip_without_excuse_fails_the_run_in_ci(tmp_path: Path, source: str, wo
     assert "no PostgreSQL 15" in done.stdout
 
 
+@pytest.mark.integration
 def test_skip_with_excuse_passes_in_ci(tmp_path: Path) -> None:
     """What a machine cannot do at all is no fault of the run."""
     assert _pytest(tmp_path, SKIPPING.format(reason=f"{IMPOSSIBLE}no PSI in this kernel"), ci="true").returncode == 0
 
 
+@pytest.mark.integration
 def test_skip_at_a_desk_costs_nothing(tmp_path: Path) -> None:
     """A developer without the server still gets a green run."""
     assert _pytest(tmp_path, SKIPPING.format(reason="no PostgreSQL 15"), ci="").returncode == 0

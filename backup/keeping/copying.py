@@ -65,7 +65,7 @@ class Copies:
                     copy = await self._opened(settings)
                     await copy.sweep()
                     await self._send_missing(plan, settings, copy, known, tell)
-                    await self._let_go(plan, settings, copy, tell)
+                    await self._let_go(plan, settings, copy, known, tell)
             except BackupError as error:
                 failed.append(f"copy {settings.name}: {error.reason}")
         return failed
@@ -87,14 +87,18 @@ class Copies:
                 await copy.push(record, tell)
             await self._repository.mark(record, self._noted(settings.name))
 
-    async def _let_go(self, plan: Plan, settings: CopySettings, copy: Copy, tell: Tell) -> None:
+    async def _let_go(
+        self, plan: Plan, settings: CopySettings, copy: Copy, known: tuple[BackupRecord, ...], tell: Tell
+    ) -> None:
+        """The attempts that failed here hold up what goes there: a job that fails loses none of its backups."""
+        failed = tuple(one for one in known if one.status is Status.FAILED)
         for target in plan.targets:
             wal_job = plan.wal_job(target)
             follows = wal_job is not None and settings in plan.copies(wal_job)
             if follows:
                 await copy.push_wal(target, tell)
-            records = tuple(one for one in await copy.records() if one.manifest.target == target)
-            pruned = await self._pruned(plan, settings, copy, target, records)
+            records = tuple(_of(target, await copy.records()))
+            pruned = await self._pruned(plan, settings, copy, target, (*records, *_of(target, failed)))
             if follows:
                 await self._let_go_of_wal(plan, copy, target, records, pruned)
 
@@ -132,6 +136,10 @@ class Copies:
     def _noted(self, name: str) -> Callable[[Marks], Marks]:
         now = self._repository.around.clock.now()
         return lambda marks: replace(marks, copies={**marks.copies, name: now})
+
+
+def _of(target: str, records: Iterable[BackupRecord]) -> Iterable[BackupRecord]:
+    return (one for one in records if one.manifest.target == target)
 
 
 def _segment_of(name: str) -> str:

@@ -4,14 +4,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import tzinfo
 from typing import TYPE_CHECKING
 
+import asyncpg
+
 from backup.errors import BackupError
 from backup.forecast import Pace, paces_of
 from backup.keeping.moments import moment_of
 from backup.restore.contract import Moment
 from backup.settings import Beat, Drill
-from backup.wal.heartbeat import newest
+from backup.wal.heartbeat import beaten, newest
 from backup.way import Way
 from toban.backups import BackupRecord, Manifest, Status, Trouble
+from toban.secrets import Dsn
 
 if TYPE_CHECKING:
     from backup.repository.repository import Repository
@@ -34,13 +37,19 @@ def paces_before(repository: "Repository", records: Sequence[BackupRecord], told
     return paces_of(repository.drills(told.target), records, target=told.target, method=told.method)
 
 
-def beat_of(heart: Beat) -> Callable[[Way], Awaitable[float | None]] | None:
-    """How the newest heartbeat in a restored server is found, where there is one."""
-    if not heart.enabled:
+def beat_of(heart: Beat, dsn: Dsn | None) -> Callable[[Way], Awaitable[float | None]] | None:
+    """How the newest heartbeat in a restored server is found, where there is one. `dsn` leads to the target."""
+    if not heart.enabled or dsn is None:
         return None
+    database = beaten(heart, dsn)
 
     async def beat(way: Way) -> float | None:
-        async with way.connected(heart.database) as connection:
-            return await newest(connection, heart.schema_)
+        try:
+            async with way.connected(database) as connection:
+                return await newest(connection, heart.schema_)
+        except BackupError as error:
+            if isinstance(error.__cause__, asyncpg.InvalidCatalogNameError):  # there was no such database yet
+                return None
+            raise
 
     return beat

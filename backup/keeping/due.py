@@ -47,7 +47,7 @@ def is_open(window: Window | None, at: float, zone: tzinfo) -> bool:
     return opened is not None and at < opened + window.for_
 
 
-def next_due(
+def next_due(  # noqa: PLR0913 - all that it hangs on
     line: str,
     *,
     now: float,
@@ -56,12 +56,19 @@ def next_due(
     known_since: float,
     window: Window | None = None,
     attempts: Callable[[float], int] = lambda _: 0,
+    first_at: float | None = None,
 ) -> Due | None:
-    """When it runs next. One moment that was missed is caught up, however many were; at once, or when it may begin."""
+    """When it runs next. One moment that was missed is caught up, however many were; at once, or when it may begin.
+
+    What something else waits for, and has never run, does so `first_at`, without waiting for a moment of its own.
+    """
     last, following = moments_around(line, now, zone)
     since = known_since if last_begun is None or last_begun > now + AHEAD_SECONDS else last_begun
     if last is not None and last > since and attempts(last) < MOST_ATTEMPTS:
         return _opened(Due(at=now, moment=last, reason="missed, and caught up"), window, zone)
+    moment = now if last is None else last
+    if first_at is not None and last_begun is None and attempts(moment) < MOST_ATTEMPTS:
+        return _opened(Due(at=max(now, first_at), moment=moment, reason="the first one"), window, zone)
     if following is None:
         return None
     return _opened(Due(at=following, moment=following, reason="its time has come"), window, zone)

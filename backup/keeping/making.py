@@ -1,8 +1,10 @@
 """One attempt at one backup, within its target's turn: estimate, room, the engine, the repository's seal and rename."""
 
 import asyncio
-from collections.abc import Coroutine
-from contextlib import suppress
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -41,7 +43,7 @@ class Attempt:
     async def made(self) -> BackupRecord:
         """The backup, stored. Whatever goes wrong, nothing half-made stays, and why is kept by the repository."""
         draft = draft_of(self.job, self.origin, self.engine.name, self.tag, self.around)
-        async with self.repository.making(draft) as partial:
+        async with self._clear() as clear, self.repository.making(draft) as partial:
             making = Making(
                 id=partial.id,
                 job=self.job,
@@ -51,10 +53,22 @@ class Attempt:
                 around=replace(self.around, children=self.around.children.standing_back(self.job.nice)),
                 tell=self.tell,
                 wal_place=self.wal_place,
+                opened=lambda record: self.repository.contents(record, clear),
             )
             made = await within(self.job.timeout, f"backup {self.job.name}", self._engine(making))
             self.tell(Progress(phase="store"))
             return await partial.finish(manifest_of(draft, made), made.digests)
+
+    @asynccontextmanager
+    async def _clear(self) -> AsyncIterator[Path]:
+        """Where what an earlier backup holds lies in the clear for as long as it is built upon."""
+        workspace = self.around.workspace
+        workspace.mkdir(mode=0o700, parents=True, exist_ok=True)
+        clear = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="parent-", dir=workspace))
+        try:
+            yield clear
+        finally:
+            await asyncio.shield(asyncio.to_thread(shutil.rmtree, clear, ignore_errors=True))
 
     async def _engine(self, making: Making) -> Made:
         """The engine's work, with an eye on the room."""

@@ -29,6 +29,7 @@ class Known:
     records: Sequence[BackupRecord] = ()
     drills: Sequence[DrillRecord] = ()
     wal: WalStanding | None = None
+    wal_damaged: int | None = None  # as many segments; None before they were read through
     receiving: bool | None = None
     running: frozenset[str] = frozenset()
     known_since: Mapping[str, float] = field(default_factory=dict)
@@ -43,6 +44,8 @@ def told(known: Known) -> Batch:
     _drills(batch, known)
     if known.wal is not None:
         _wal(batch, known.wal, known)
+    if known.wal_damaged is not None:
+        batch.add(metrics.WAL_DAMAGED, known.wal_damaged)
     if known.receiving is not None:
         batch.add(metrics.WAL_RECEIVING, float(known.receiving))
     return batch

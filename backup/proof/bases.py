@@ -44,9 +44,12 @@ async def prove_base(proving: Proving, place: Path, course: Course) -> None:
 
 async def _look(proving: Proving, server: ScratchServer, place: Path, course: Course) -> None:
     """Rows and indexes at once: the one waits for the processor, the other for the disk."""
-    async with asyncio.TaskGroup() as looking:
-        reading = looking.create_task(_readable(server, proving))
-        looking.create_task(looked_into(proving, server, place, course))
+    try:
+        async with asyncio.TaskGroup() as looking:
+            reading = looking.create_task(_readable(server, proving))
+            looking.create_task(looked_into(proving, server, place, course))
+    except BaseExceptionGroup as group:  # the first tells why; the other was only stopped
+        raise group.exceptions[0] from None
     course.found(reading.result())
 
 

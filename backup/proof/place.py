@@ -2,6 +2,9 @@
 
 The lease is a lock on a file, which the kernel drops when its holder is gone, however it went. Then every server that
 still works in the folder is ended, and the folder removed.
+
+As root we run servers as another account, and the state that it lies beside is often closed to that one. Where nobody
+has named a folder, such a place is then made in one of our own that everybody may pass through.
 """
 
 import asyncio
@@ -11,13 +14,16 @@ import fcntl
 import os
 import shutil
 import signal
+import stat
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from backup.engines.contract import Surroundings
 from backup.errors import BackupError
 from backup.programs import Account, account
 from toban.backups import Trouble
@@ -28,6 +34,9 @@ SOCKETS: Final = "sockets"  # a link to a folder with a short path, where ours i
 LONGEST_SOCKET_FOLDER_BYTES: Final = 80  # an address holds 107, the socket's own name included
 ENTERED: Final = 0o710
 PRIVATE: Final = 0o700
+SPARE: Final = Path("/var/lib/toban-scratch")  # when we are root, and none that was named
+PASSED: Final = 0o711
+SHARED: Final = 0o022  # whoever else may write to a folder may put anything in its place
 SERVERS: Final = ("postgres", "mariadbd")  # what is ended in a folder that is cleared; nobody's shell
 LOOKS: Final = 200
 LOOK_SECONDS: Final = 0.05
@@ -38,14 +47,32 @@ SEGMENTS: Final = Path("/proc/sysvipc/shm")
 IPC_RMID: Final = 0
 
 
+def grounds(named: Path | None, usual: Path) -> tuple[Path, ...]:
+    """Where scratch places may be made: where somebody has said, else as usual, else where root can always make one."""
+    if named is not None:
+        return (named,)
+    return (usual,) if account() is None else (usual, SPARE)
+
+
+def housed(around: Surroundings, place: Path) -> Surroundings:
+    """The same world, where the servers' account comes to what is copied for it: in the place itself at the worst."""
+    passing = account()
+    if passing is None or not _closed(around.workspace, passing):
+        return around
+    return replace(around, workspace=place)
+
+
 @asynccontextmanager
-async def scratch_place(workspace: Path) -> AsyncIterator[Path]:
-    """A folder of this work's own, which the servers' account may pass through; gone with the block."""
-    place, lease = await asyncio.to_thread(_made, workspace, account())
+async def scratch_place(*workspaces: Path) -> AsyncIterator[Path]:
+    """A folder of this work's own, which the servers' account may pass through; gone with the block.
+
+    It lies in the first of these that the account can come to.
+    """
+    place, lease = await asyncio.to_thread(_made_in, workspaces, account())
     try:
         yield place
     finally:
-        clearing = asyncio.ensure_future(asyncio.to_thread(_cleared, place))
+        clearing = asyncio.ensure_future(asyncio.to_thread(_left, place))
         try:
             await asyncio.shield(clearing)
         except asyncio.CancelledError:
@@ -55,9 +82,9 @@ async def scratch_place(workspace: Path) -> AsyncIterator[Path]:
             os.close(lease)
 
 
-async def sweep(workspace: Path) -> tuple[str, ...]:
+async def sweep(*workspaces: Path) -> tuple[str, ...]:
     """Clear away what others left who are gone; the names of the folders. Never one whose owner lives."""
-    return await asyncio.to_thread(_swept, workspace)
+    return tuple([name for one in workspaces for name in await asyncio.to_thread(_swept, one)])
 
 
 def private_folder(place: Path, name: str, owner: Account | None) -> Path:
@@ -80,6 +107,20 @@ def socket_folder(place: Path, owner: Account | None) -> Path:
     return folder
 
 
+def _made_in(workspaces: tuple[Path, ...], passing: Account | None) -> tuple[Path, int]:
+    """In the first that the account can come to. Where there is none, the first is the one to speak of."""
+    first, *others = workspaces
+    try:
+        return _made(first, passing)
+    except BackupError as error:
+        if error.trouble is not Trouble.CONFIGURATION:
+            raise
+        for other in others:
+            with suppress(BackupError):
+                return _made(other, passing)
+        raise
+
+
 def _made(workspace: Path, passing: Account | None) -> tuple[Path, int]:
     """The folder and the lease on it. A sweep that comes in between takes the folder for left behind: once more."""
     attempts = ATTEMPTS
@@ -96,8 +137,7 @@ def _made(workspace: Path, passing: Account | None) -> tuple[Path, int]:
 
 
 def _made_once(workspace: Path, passing: Account | None) -> tuple[Path, int]:
-    workspace.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
-    _open_up(workspace, passing)
+    _make_ground(workspace, passing)
     place = Path(tempfile.mkdtemp(prefix=PREFIX, dir=workspace))
     lease = os.open(place / LEASE, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -113,11 +153,41 @@ def _trouble(error: OSError) -> Trouble:
     return Trouble.SPACE if error.errno in (errno.ENOSPC, errno.EDQUOT) else Trouble.PRIVILEGE
 
 
+def _make_ground(workspace: Path, passing: Account | None) -> None:
+    if workspace == SPARE:
+        _make_spare()
+        return
+    workspace.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+    _open_up(workspace, passing)
+
+
+def _make_spare() -> None:
+    """Everybody can come to where it lies, so it must be a folder of ours, and nobody else's to write to."""
+    with suppress(FileExistsError):
+        SPARE.mkdir(mode=PASSED)
+    handle = os.open(SPARE, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)  # refuses a link
+    try:
+        if not _is_ours(os.fstat(handle)):
+            raise PermissionError(errno.EPERM, "it is another's, or others may write to it")
+        os.fchmod(handle, PASSED)
+    finally:
+        os.close(handle)
+
+
+def _is_ours(found: os.stat_result) -> bool:
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & SHARED
+
+
+def _closed(workspace: Path, passing: Account) -> list[Path]:
+    """The folders above that the account may not pass through."""
+    return [parent for parent in workspace.resolve().parents if not _passes(parent, passing)]
+
+
 def _open_up(workspace: Path, passing: Account | None) -> None:
     """Let the servers' account through our own folder; those above are not ours to open."""
     if passing is None:
         return
-    closed = [parent for parent in workspace.resolve().parents if not _passes(parent, passing)]
+    closed = _closed(workspace, passing)
     if closed:
         raise BackupError(
             str(workspace),
@@ -145,12 +215,21 @@ def _let_pass(folder: Path, passing: Account | None) -> None:
 
 def _swept(workspace: Path) -> tuple[str, ...]:
     found = []
+    if workspace == SPARE and not _is_safe(SPARE):
+        return ()
     for place in sorted(workspace.glob(f"{PREFIX}*")):
         with _held(place) as ours:
             if ours:
-                _cleared(place)
+                _left(place)
                 found.append(place.name)
     return tuple(found)
+
+
+def _is_safe(folder: Path) -> bool:
+    try:
+        return _is_ours(folder.lstat())
+    except OSError:
+        return False
 
 
 @contextmanager
@@ -173,6 +252,14 @@ def _locked(lease: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _left(place: Path) -> None:
+    """Clear it; the folder that was made for want of another goes with the last one in it."""
+    _cleared(place)
+    if place.parent == SPARE:
+        with suppress(OSError):
+            SPARE.rmdir()
 
 
 def _cleared(place: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,7 @@ from backup.proof.course import Course
 from backup.proof.dumps import prove_dump
 from backup.proof.files import prove_files
 from backup.proof.mariadb import prove_mariadb, prove_mariadb_base
-from backup.proof.place import scratch_place, sweep
+from backup.proof.place import grounds, housed, scratch_place, sweep
 from backup.proof.room import bounded
 from backup.proof.sqlite import prove_sqlite
 from backup.proof.verdict import judged, obstacle, worst
@@ -52,15 +53,16 @@ async def prove(proving: Proving) -> RestoreProof:
     if method is None:
         course.found(Check(name="proof", ok=None, detail=f"nobody knows how to prove {told.kind} {told.method}"))
         return _came_to(proving, course)
-    workspace = proving.settings.workspace or proving.around.workspace
-    for left in await sweep(workspace):
+    workspaces = grounds(proving.settings.workspace, proving.around.workspace)
+    for left in await sweep(*workspaces):
         logger.info("scratch_place_swept", place=left)
     try:
         async with (
-            scratch_place(workspace) as place,
+            scratch_place(*workspaces) as place,
             bounded(place, within_seconds=proving.settings.timeout, floor=proving.floor_bytes, look=proving.look),
         ):
-            await method(proving, place, course)
+            here = replace(proving, around=await asyncio.to_thread(housed, proving.around, place))
+            await method(here, place, course)
     except BackupError as error:
         await _failed(proving, course, error)
     return _came_to(proving, course)
@@ -78,7 +80,7 @@ async def prove_record(
 ) -> RestoreProof:
     """Prove a backup of a repository: with those that it builds on, and its files in the clear."""
     try:
-        async with scratch_place(settings.workspace or around.workspace) as clear:
+        async with scratch_place(*grounds(settings.workspace, around.workspace)) as clear:
             lineage = await asyncio.to_thread(lineage_of, shelves, record, clear)
 
             async def reread() -> tuple[Check, ...]:
@@ -86,7 +88,7 @@ async def prove_record(
                 return tuple(check for checks in found for check in checks)
 
             wal_place = await asyncio.to_thread(wal_place_of, shelves, record)
-            wanted = Wanted(record=record, lineage=lineage, wal_place=wal_place, secret=secret)
+            wanted = Wanted(record=record, lineage=lineage, wal_place=wal_place, secret=secret, durable=False)
             proving = Proving(
                 wanted=wanted,
                 restorer=restorer_of(record.manifest),

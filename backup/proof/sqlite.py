@@ -19,6 +19,7 @@ from backup.settings import Assertion
 from toban.backups import Check
 
 FILE: Final = "file.sqlite3"
+INTEGRITY: Final = "integrity_check"
 MAIN: Final = "main"
 
 
@@ -27,12 +28,26 @@ async def prove_sqlite(proving: Proving, place: Path, course: Course) -> None:
     path = place / FILE
     with course.phase("restore"):
         done = await restored(proving, placed(proving, data_dir=path), place, course)
-    course.found(Check(name="integrity_check", ok=True, detail="pages and indexes are whole"), Weight.INTEGRITY)
+    _integrity(done, course)
     _rows(proving, done, course)
     if proving.settings.assertions:
         with course.phase("assertions"):
             for assertion in proving.settings.assertions:
                 course.found(asserted(assertion, [(MAIN, *await _ask(path, assertion))]))
+
+
+def _integrity(done: Restored, course: Course) -> None:
+    """The way back raises what it finds; what it could not look at, for an application's own functions, it tells."""
+    unchecked = str(done.detail.get("unchecked") or "")
+    if not unchecked:
+        course.found(Check(name=INTEGRITY, ok=True, detail="pages and indexes are whole"), Weight.INTEGRITY)
+        return
+    if not done.detail.get("looked", True):
+        course.found(Check(name=INTEGRITY, ok=None, detail=f"could not be looked at: {unchecked}"), Weight.INTEGRITY)
+        return
+    course.found(Check(name=INTEGRITY, ok=True, detail="pages are whole"), Weight.INTEGRITY)
+    said = f"could not be held against their tables: {unchecked}"
+    course.found(Check(name="indexes", ok=None, detail=said), Weight.TOLD)
 
 
 def _rows(proving: Proving, done: Restored, course: Course) -> None:

@@ -43,6 +43,7 @@ from backup.repository.layout import (
 )
 from backup.repository.leases import Lease
 from backup.repository.listing import Folder, Listing, draft_path, folders, marks_in, record_of
+from backup.repository.memory import Memory
 from backup.repository.partials import Fetch, Partial, as_failure
 from backup.repository.sealing import try_out
 from backup.repository.shelves import Shelf
@@ -68,6 +69,7 @@ class Repository:
         encryption: Encryption | None = None,
         holder: Holder | None = None,
         pause: Pause = asyncio.sleep,
+        memory: Memory | None = None,
     ) -> None:
         self.root = root
         self.around = around
@@ -76,6 +78,7 @@ class Repository:
         """Which repository it is, once opened; empty where it is read and does not say."""
         self._writable = False
         self._pause = pause
+        self._memory = memory
         chosen = holder or Holder.here(around.node)
         self._turns = Turns(holder=chosen, clock=around.clock, pause=pause)
         self._listing = Listing(root, chosen, around.clock)
@@ -92,7 +95,7 @@ class Repository:
         """
         try:
             if create and self.identity is None:
-                self.identity = await asyncio.to_thread(describe, self.root, self.around.clock.now())
+                self.identity = await asyncio.to_thread(self._begin)
                 self._writable = True
             else:
                 await asyncio.to_thread(self._look)
@@ -304,6 +307,14 @@ class Repository:
         return tuple(sorted(self._drills.all(target), key=lambda drill: (drill.at, drill.id), reverse=True))
 
     # --- inside; all of it blocks -------------------------------------------------------------------------------------
+
+    def _begin(self) -> str:
+        if self._memory is not None:
+            self._memory.must_be_there(self.root)
+        identity = describe(self.root, self.around.clock.now())
+        if self._memory is not None:
+            self._memory.keep(self.root, identity)
+        return identity
 
     def _look(self) -> None:
         found = looked_at(self.root)

@@ -13,7 +13,7 @@ from backup.engines.contract import Surroundings, Tell
 from backup.restore.basing.extracting import lay_out, link_tablespaces
 from backup.restore.basing.feeding import FOLDER, Feed, feed, must_carry_on
 from backup.restore.basing.outfitting import Configuration, configure, give, recover
-from backup.restore.basing.placing import settle, staged
+from backup.restore.basing.placing import flush, settle, staged
 from backup.restore.basing.planning import Plan, lineage_checks, planned, refuse
 from backup.restore.contract import Aim, Preflight, Restored, Wanted
 from backup.restore.recovery import Course, settings
@@ -57,7 +57,7 @@ class BaseRestorer:
             spaces = await timed.phase("files", self._laid_out(wanted, plan, stage, around, tell))
             fed = await timed.phase("wal", self._fed(wanted, plan, stage, around, tell))
             left = await timed.phase("configuration", self._outfitted(wanted, plan, stage, fed))
-            aside = await timed.phase("place", asyncio.to_thread(_settled, stage, plan))
+            aside = await timed.phase("place", asyncio.to_thread(_settled, stage, plan, durable=wanted.durable))
         return described(wanted, plan, fed, timed, aside=aside, left=left, spaces=spaces)
 
     async def _plan(self, wanted: Wanted, around: Surroundings) -> Plan:
@@ -111,10 +111,13 @@ class Timed:
             self.phases[name] = self._clock.monotonic() - began
 
 
-def _settled(stage: Path, plan: Plan) -> Path | None:
+def _settled(stage: Path, plan: Plan, *, durable: bool) -> Path | None:
+    """Nothing has the name that was asked for before all of it is on the disk."""
     if plan.owner is not None and os.geteuid() == 0:
         give(stage, plan.owner.uid, plan.owner.gid)
-    return settle(stage, plan.site)
+    if durable:
+        flush(stage)
+    return settle(stage, plan.site, durable=durable)
 
 
 def described(

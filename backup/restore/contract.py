@@ -53,6 +53,7 @@ class Wanted:
     identity: Path | None = None  # age's, where the one that whoever archived knew is not at hand
     owner: str | None = None  # whose the files shall be; by default PostgreSQL's account when we are root
     secret: Secret | None = None  # the job's `password`, which what restic keeps cannot be read without
+    durable: bool = True  # on the disk when it is done; not for what is thrown away once it was looked at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,7 +48,7 @@ class FilesRestorer:
                 raise restic.failure(done)
             restored_at = clock.monotonic()
             size = await asyncio.to_thread(size_of, made)
-            await asyncio.to_thread(_put, made, place)
+            await asyncio.to_thread(_put, made, place, durable=wanted.durable)
         finally:
             await asyncio.shield(asyncio.to_thread(shutil.rmtree, made, ignore_errors=True))
         return Restored(
@@ -98,13 +98,16 @@ def _place_checks(place: Path, size: int) -> list[Check]:
     return checks
 
 
-def _put(made: Path, place: Path) -> None:
+def _put(made: Path, place: Path, *, durable: bool) -> None:
     """All of it to disk, then to its place."""
     made.mkdir(mode=0o700, exist_ok=True)  # of an empty snapshot
-    os.sync()
+    if durable:
+        os.sync()
     if place.is_dir():
         place.rmdir()
     made.rename(place)
+    if not durable:
+        return
     handle = os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(handle)

@@ -194,7 +194,7 @@ class MariaDbBaseRestorer:
             done.checked(told.id, "restore another one")
             prepared_at = clock.monotonic()
             size = await asyncio.to_thread(size_of, made)
-            await asyncio.to_thread(_put_folder, made, place, wanted.owner)
+            await asyncio.to_thread(_put_folder, made, place, wanted)
         finally:
             await asyncio.shield(asyncio.to_thread(shutil.rmtree, made, ignore_errors=True))
         return Restored(
@@ -302,23 +302,25 @@ def _programs(wanted: Wanted, around: Surroundings) -> list[Check]:
     return [Check(name="programs", ok=True, detail="what unpacks and prepares it is here")]
 
 
-def _put_folder(made: Path, place: Path, owner: str | None) -> None:
+def _put_folder(made: Path, place: Path, wanted: Wanted) -> None:
     """To the account that the server runs as, synced, and in place by one rename."""
-    entry = _whose(place, owner)
+    entry = _whose(place, wanted.owner)
     for folder, _, files in os.walk(made):
         for name in (".", *files):
             path = Path(folder, name)
             if entry is not None:
                 os.chown(path, *entry)
-            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+            if wanted.durable:
+                _sync(path)
     if place.is_dir():
         place.rmdir()
     made.rename(place)
-    handle = os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    if wanted.durable:
+        _sync(place.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
     finally:

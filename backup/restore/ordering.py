@@ -25,6 +25,7 @@ class Order:
     data_dir: Path | None = None
     rename: str | None = None
     replace: bool = False
+    with_roles: bool = True  # of a dump: what is missing of them is made
     jobs: int = 1
     accept_gap: bool = False
     owner: str | None = None

@@ -20,6 +20,7 @@ from backup.restore.contract import Moment, Preflight, Restored, Restorer, Wante
 from backup.restore.looking import files_there, locked, own_moment, reaching, standing, too_early
 from backup.restore.ordering import Order, fitting
 from toban.backups import BackupRecord, Belief, Check, Manifest, Marks, Method, Progress, Trouble
+from toban.secrets import Secret
 
 __all__ = ["Order", "Restoring", "Seen", "Shelves", "refusal", "restoring"]
 VERIFYING: Final = "verify"
@@ -172,8 +173,12 @@ async def restoring(
     *,
     zone: tzinfo,
     restorer_of: Callable[[Manifest], Restorer],
+    secret_of: Callable[[str], Secret | None] = lambda _: None,
 ) -> AsyncIterator[Restoring]:
-    """One restore, prepared; what is wrong with the order itself is a `UsageError`. Its workspace goes in the end."""
+    """One restore, prepared; what is wrong with the order itself is a `UsageError`. Its workspace goes in the end.
+
+    `secret_of` knows the password of a job by its name, where somebody has configured one.
+    """
     record = await asyncio.to_thread(shelves.record, order.backup)
     if not record.manifest.engine:  # nothing of it can be read: neither what it holds, nor who made it
         why = standing(record, around.clock.now()).detail.removeprefix(f"{record.id} ")
@@ -185,7 +190,7 @@ async def restoring(
         lineage, broken = await asyncio.to_thread(_lineage, shelves, record, workspace)
         yield Restoring(
             order=fitted,
-            wanted=_wanted(fitted, record, lineage, shelves),
+            wanted=replace(_wanted(fitted, record, lineage, shelves), secret=secret_of(record.manifest.name)),
             restorer=restorer_of(record.manifest),
             shelves=shelves,
             around=around,
@@ -239,6 +244,7 @@ def _wanted(
         data_dir=order.data_dir,
         rename=order.rename,
         replace=order.replace,
+        with_roles=order.with_roles,
         jobs=order.jobs,
         accept_gap=order.accept_gap,
         wal_place=wal if wal is not None and wal.is_dir() else None,

@@ -61,7 +61,7 @@ class SqliteRestorer:
             raise BackupError(str(place), error.strerror or str(error), trouble=trouble) from error
         finally:
             await asyncio.to_thread(made.unlink, missing_ok=True)
-        did = [f"restored {told.id} to {place}", "found its pages and indexes whole, and every row that it had"]
+        did = [f"restored {told.id} to {place}", f"{found.integrity.detail}; every row that it had is there"]
         if replaced:
             did.append("removed what was there before, with its -wal, -shm and -journal")
         return Restored(
@@ -78,6 +78,7 @@ class SqliteRestorer:
                 "path": str(place),
                 "rows": {one.table: one.rows for one in found.rows},
                 "unchecked": found.unchecked,
+                "looked": found.looked,
             },
         )
 

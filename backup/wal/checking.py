@@ -16,7 +16,7 @@ from backup.wal.listing import look
 from backup.wal.manner import Manner
 from backup.wal.pushing import clear
 from backup.wal.reading import lay_out, trouble_of
-from backup.wal.segments import Named, parse, segment_number, variants
+from backup.wal.segments import Named, parse, segment_number, stored, variants
 from toban.backups import Check, GapKind, Progress, Trouble, WalRange
 
 TOGETHER: Final = 8  # segments in the workspace at once
@@ -24,20 +24,50 @@ MOST_SAID: Final = 10
 Tell = Callable[[Progress], None]
 
 
+NO_DAMAGE: Final = frozenset({Trouble.PROGRAM, Trouble.CONFIGURATION, Trouble.SPACE, Trouble.TIMEOUT})
+"""What keeps us from reading says nothing of what lies there."""
+
+
 @dataclass(slots=True)
-class _Findings:
+class Findings:
+    """What was found, in sentences."""
+
     unreadable: list[str] = field(default_factory=list)
+    unopened: list[str] = field(default_factory=list)  # why some could not be looked at
     broken: list[str] = field(default_factory=list)
-    unknown: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)  # why records could not be looked at
+    lost: list[str] = field(default_factory=list)
+    doubles: list[str] = field(default_factory=list)
     read: int = 0
+
+    @property
+    def damage(self) -> tuple[str, ...]:
+        """What is not as it was written; what is not there at all is another matter."""
+        return (*self.unreadable, *self.broken, *self.doubles)
+
+    def checks(self) -> tuple[Check, ...]:
+        """All of it, to be shown."""
+        return (
+            _said("wal segments", self.unreadable, f"{self.read} read through", unknown=self.unopened),
+            _said("wal records", self.broken, "every record is whole", unknown=self.unknown or self.unopened),
+            _said("wal chain", self.lost, "no segment is missing in between"),
+            _said("wal doubles", self.doubles, "no two of a name differ"),
+        )
 
 
 async def check(
     place: Path, manner: Manner, around: Surroundings, tell: Tell, *, from_segment: str = ""
 ) -> tuple[Check, ...]:
     """Read all of it, or of each timeline what begins with a segment; what was found."""
+    return (await read_through(place, manner, around, tell, from_segment=from_segment)).checks()
+
+
+async def read_through(
+    place: Path, manner: Manner, around: Surroundings, tell: Tell, *, from_segment: str = ""
+) -> Findings:
+    """The same, as it is."""
     listing = await asyncio.to_thread(look, place)
-    found = _Findings()
+    found = Findings()
     total = sum(file.size_bytes for file in listing.segments.values())
     done = 0
     for stretch in ranges(listing):
@@ -45,21 +75,16 @@ async def check(
             await _read(names, place, manner, around, found)
             done += sum(listing.segments[name].size_bytes for name in names[1:] or names)
             tell(Progress(phase="wal", done_bytes=min(done, total), total_bytes=total, what=names[-1]))
-    doubles = await asyncio.to_thread(_differing, listing, place, manner)
-    lost = [
+    found.doubles = await asyncio.to_thread(_differing, listing, place, manner)
+    found.lost = [
         f"{gap.segments} from {gap.from_lsn} on timeline {gap.timeline}"
         for gap in gaps(listing, now=0.0)
         if gap.kind is GapKind.LOST
     ]
-    return (
-        _said("wal segments", found.unreadable, f"{found.read} read through"),
-        _said("wal records", found.broken, "every record is whole", unknown=found.unknown),
-        _said("wal chain", lost, "no segment is missing in between"),
-        _said("wal doubles", doubles, "no two of a name differ"),
-    )
+    return found
 
 
-async def _read(names: Sequence[str], place: Path, manner: Manner, around: Surroundings, found: _Findings) -> None:
+async def _read(names: Sequence[str], place: Path, manner: Manner, around: Surroundings, found: Findings) -> None:
     """Some segments in a row: each by itself first, then their records over the seams."""
     with tempfile.TemporaryDirectory(dir=around.workspace, prefix="wal-") as folder:
         readable: list[str] = []
@@ -69,14 +94,17 @@ async def _read(names: Sequence[str], place: Path, manner: Manner, around: Surro
                 await asyncio.to_thread(_walk, Path(folder) / name, place, name)
                 readable.append(name)
             except BackupError as error:
-                if error.reason not in found.unreadable:
-                    found.unreadable.append(error.reason)
+                if error.trouble is Trouble.MISSING and await asyncio.to_thread(stored, place, name) is None:
+                    continue  # retention has let it go meanwhile
+                reasons = found.unopened if error.trouble in NO_DAMAGE else found.unreadable
+                if error.reason not in reasons:
+                    reasons.append(error.reason)
         found.read += len(readable)
         if len(readable) == len(names):
             await _records(Path(folder), names, around, found)
 
 
-async def _records(folder: Path, names: Sequence[str], around: Surroundings, found: _Findings) -> None:
+async def _records(folder: Path, names: Sequence[str], around: Surroundings, found: Findings) -> None:
     try:
         trouble = await trouble_of(folder, names[0], names[-1], around)
     except BackupError as error:

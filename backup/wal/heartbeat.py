@@ -14,7 +14,7 @@ import asyncpg
 from backup.errors import BackupError
 from backup.settings import Beat
 from backup.sql import query, quote_identifier
-from backup.way import Way
+from backup.way import Way, database_of
 from toban.backups import Trouble
 from toban.secrets import Dsn
 
@@ -36,6 +36,7 @@ class Heart:
         """Why it does not beat."""
         self._beat = beat
         self._dsn = beat.dsn or dsn
+        self._database = beaten(beat, dsn)
         self._workspace = workspace
         self._node = node
         self._made = False
@@ -52,7 +53,7 @@ class Heart:
         try:
             with tempfile.TemporaryDirectory(dir=self._workspace, prefix="beat-") as folder:
                 way = Way(self._dsn, Path(folder))
-                async with asyncio.timeout(WITHIN_SECONDS), way.connected(self._beat.database, settings=_WRITING) as to:
+                async with asyncio.timeout(WITHIN_SECONDS), way.connected(self._database, settings=_WRITING) as to:
                     self.newest_at = await self._written(to)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:  # a TimeoutError is an OSError
             self.reason = _why(error)
@@ -72,6 +73,11 @@ class Heart:
             self._made = True
         at: float = await connection.fetchval(_sql("beat", self._beat.schema_), self._node)
         return at
+
+
+def beaten(beat: Beat, dsn: Dsn) -> str:
+    """The database that holds the row of a server with this DSN."""
+    return beat.database or database_of(beat.dsn or dsn)
 
 
 async def make(connection: Any, schema: str) -> None:  # noqa: ANN401 - asyncpg ships no types

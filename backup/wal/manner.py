@@ -88,7 +88,7 @@ class Manner:
 
     def _gpg(self) -> list[str]:
         home = ["--homedir", self.home] if self.home else []
-        return [self._program("gpg"), "--batch", "--no-tty", "--quiet", *home]
+        return [self._program("gpg"), "--batch", "--no-tty", "--quiet", "--no-auto-key-locate", *home]
 
     def _program(self, name: str) -> str:
         found = self._found(name)

@@ -1,6 +1,7 @@
 """How a command comes by a repository: by its folder alone, or by the configuration; how its work is run and ended."""
 
 import asyncio
+import fcntl
 import logging
 import os
 import shutil
@@ -20,6 +21,7 @@ import structlog
 from backup.children import Children
 from backup.engines.contract import Surroundings
 from backup.programs import Programs
+from backup.repository.memory import Memory
 from backup.repository.repository import Repository
 from backup.settings import Backups, Encryption
 from daemon.configuration import load
@@ -28,6 +30,7 @@ from daemon.configuration.tree import Configuration
 from toban.clock import Clock, SystemClock
 from toban.errors import ConfigurationError, UnavailableError
 from toban.language import Language, choose_language
+from toban.secrets import Secret
 
 PASSABLE: Final = 0o711
 ResultT = TypeVar("ResultT")
@@ -54,6 +57,10 @@ class Shelf:
     language: Language
     settings: Backups
     configuration: Configuration | None = None  # None where the folder alone was named
+
+    def secret(self, job: str) -> Secret | None:
+        """The `password` of a job, where it is configured; without it programs go by their own ways."""
+        return next((one.password for one in self.settings.jobs or () if one.name == job), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +113,7 @@ async def opened(
     found = known(place, environ)
     node = found.configuration.node if found.configuration is not None else os.uname().nodename
     children = Children()
-    workspace = await asyncio.to_thread(_workspace, place, found)
+    workspace, lock = await asyncio.to_thread(_workspace, place, found)
     try:
         around = Surroundings(
             clock=clock or SystemClock(),
@@ -115,7 +122,8 @@ async def opened(
             workspace=workspace,
             node=node,
         )
-        repository = Repository(found.root, around=around, encryption=found.settings.encryption)
+        memory = Memory.beside(found.configuration.state_path) if found.configuration is not None else None
+        repository = Repository(found.root, around=around, encryption=found.settings.encryption, memory=memory)
         await repository.open(create=create)
         yield Shelf(
             repository=repository,
@@ -128,6 +136,7 @@ async def opened(
     finally:
         await children.close()
         await asyncio.to_thread(shutil.rmtree, workspace, ignore_errors=True)
+        os.close(lock)
 
 
 def carried_out(work: Callable[[], Coroutine[Any, Any, ResultT]]) -> ResultT:
@@ -164,19 +173,22 @@ async def _ended_in_order(work: Coroutine[Any, Any, ResultT]) -> ResultT:
     return await task
 
 
-def _workspace(place: Place, found: Known) -> Path:
+def _workspace(place: Place, found: Known) -> tuple[Path, int]:
     """A folder that goes in the end: where it was asked for, beside the state, else where the system has such.
 
-    A scratch server's account must be able to pass through it; what lies in it is closed by itself.
+    A scratch server's account must be able to pass through it; what lies in it is closed by itself. With it comes a
+    lock, which says that it is in use: to a daemon that clears its own folder, where somebody has put this one.
     """
     beside = found.configuration.state_path.parent if found.configuration is not None else None
     usual = beside if beside is not None and os.access(beside, os.W_OK) else Path(tempfile.gettempdir())
     try:
         made = Path(tempfile.mkdtemp(prefix="toban-", dir=place.workspace or usual))
         made.chmod(PASSABLE)
+        lock = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(lock, fcntl.LOCK_SH)
     except OSError as error:
         raise UnavailableError("workspace", f"{error.filename}: {error.strerror}", "--workspace DIR") from error
-    return made
+    return made, lock
 
 
 def _encryption(identity: Path | None) -> Encryption | None:

@@ -52,5 +52,7 @@ def _tell(proof: RestoreProof, shelf: Shelf) -> None:
     said = say(key, language, id=proof.backup, why=proof.reason)
     out.print(f"[{STYLES[proof.verdict]}]{plain(said)}[/]", soft_wrap=True)
     out.print(checks_table("", proof.checks, language))
+    if not proof.phases:  # it could not be begun
+        return
     took = seconds_text(proof.duration_seconds, language)
     out.print(plain(f"{took}: {phases_line(proof.phases, language)}"), soft_wrap=True)

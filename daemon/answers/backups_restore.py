@@ -28,7 +28,14 @@ def answer(place: Place, *, order: Order, dry_run: bool, as_json: bool) -> int:
         async with AsyncExitStack() as stack:
             shelf = await stack.enter_async_context(opened(place))
             prepared = await stack.enter_async_context(
-                restoring(shelf.repository, shelf.around, order, zone=shelf.zone, restorer_of=restorer_of)
+                restoring(
+                    shelf.repository,
+                    shelf.around,
+                    order,
+                    zone=shelf.zone,
+                    restorer_of=restorer_of,
+                    secret_of=shelf.secret,
+                )
             )
             seen = await prepared.look()
             forecast = foretold(shelf.repository, seen)

@@ -56,6 +56,7 @@ async def _read(shelf: Shelf, record: BackupRecord, tell: Tell, *, every: bool) 
             around=shelf.around,
             tell=tell,
             within_seconds=VERIFY_SECONDS,
+            secret=shelf.secret(record.manifest.name),
         )
     except BackupError as error:
         if not every:

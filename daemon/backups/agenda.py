@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -13,11 +14,12 @@ from backup.keeping.ledger import Ledger
 from backup.plan import Plan
 from backup.repository.turns import finished
 from backup.schedule import Entry
-from backup.settings import Window
-from toban.backups import BackupRecord, Progress, Status, Trouble
+from backup.settings import Job, Window
+from toban.backups import BackupRecord, Method, Progress, Scope, Status, Trouble
 from toban.errors import TobanError
 
 PROOF: Final = "proof"
+FIRST_SECONDS: Final = 300.0  # after the start: long enough to look around, and to stop us
 NO_RUN: Final = frozenset({Trouble.CANCELLED, Trouble.BUSY})
 """After these the run is still to come: we ended it, or somebody else was at work."""
 
@@ -51,7 +53,8 @@ class Agenda:
             if job.schedule is not None:
                 run = partial(self._run, job.name, partial(self._back_up, job.name))
                 begun = partial(self._last_run, job.name)
-                yield self._entry(job.name, job.schedule, run, begun, window=job.window, jitter=job.jitter or 0.0)
+                entry = self._entry(job.name, job.schedule, run, begun, window=job.window, jitter=job.jitter or 0.0)
+                yield replace(entry, first_at=self._first_at(job))
         if plan.proof.schedule is not None and plan.provable:
             key = f"{PROOF}:"
             yield self._entry(key, plan.proof.schedule, partial(self._run, key, self._prove), self._done(key))
@@ -81,6 +84,16 @@ class Agenda:
             window=window,
             jitter_seconds=jitter,
         )
+
+    def _first_at(self, job: Job) -> float | None:
+        """Soon, where WAL waits for its first base backup: without one it reaches no moment at all."""
+        plan = self._keeper.plan
+        if not _is_whole(job) or plan.wal_job(job.target) is None:
+            return None
+        if next(one for one in plan.jobs if one.schedule and one.target == job.target and _is_whole(one)) != job:
+            return None
+        there = any(has_base(record, job.target) for record in self.records)
+        return None if there else self._keeper.around.clock.now() + FIRST_SECONDS
 
     def _done(self, key: str) -> Callable[[], float | None]:
         return partial(self._ledger.done_at, key)
@@ -122,6 +135,16 @@ class Agenda:
             except BackupError as error:
                 logger.error("proof_failed", backup=record.id, why=error.reason)  # noqa: TRY400 - expected, no traceback
             self._over()
+
+
+def _is_whole(job: Job) -> bool:
+    return job.method is Method.BASE and job.type is Scope.FULL
+
+
+def has_base(record: BackupRecord, target: str) -> bool:
+    """Whether this is a base backup of a target, or on its way to be one."""
+    told = record.manifest
+    return (told.target, told.method) == (target, Method.BASE) and record.status is not Status.FAILED
 
 
 def last_run(records: Iterable[BackupRecord], name: str) -> float | None:

@@ -4,12 +4,14 @@ Nothing here waits on the loop for a disk, and nothing that fails here holds up 
 """
 
 import asyncio
+import fcntl
+import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -21,14 +23,16 @@ from backup.keeping.happenings import Happening
 from backup.keeping.ledger import Ledger
 from backup.keeping.tools import Tools
 from backup.programs import Programs
-from backup.proof.place import PREFIX, sweep
+from backup.proof.place import PREFIX, SPARE, sweep
+from backup.repository.memory import Memory
 from backup.repository.repository import Repository
 from backup.schedule import Schedule
 from backup.space import Course
 from daemon.backups.agenda import Agenda, keys_of
 from daemon.backups.looking import Lookout, Seen
+from daemon.backups.reading import Readings
 from daemon.backups.standing import component_of
-from daemon.backups.streams import Streams
+from daemon.backups.streams import Streams, outline
 from daemon.backups.telling import collections_of, event_of, unseen
 from daemon.configuration.backing import plan_of
 from daemon.configuration.tree import Configuration
@@ -45,7 +49,11 @@ if TYPE_CHECKING:
 TELL_SECONDS: Final = 60.0
 FRESH_SECONDS: Final = 2.5 * TELL_SECONDS
 CATCH_UP_SECONDS: Final = 600.0
-PART_SECONDS: Final = 6.5
+READ_AGAIN_SECONDS: Final = 120.0
+SOON_SECONDS: Final = 5.0
+JOBS_PART_SECONDS: Final = 5.5  # a program deaf to SIGTERM has five
+STREAMS_PART_SECONDS: Final = 1.2
+CHILDREN_PART_SECONDS: Final = 0.5
 MOST_EVENTS: Final = 200
 
 logger = structlog.get_logger(__name__)
@@ -79,6 +87,7 @@ class Backing:
         self._agenda: Agenda | None = None
         self._streams: Streams | None = None
         self._ledger: Ledger | None = None
+        self._readings: Readings | None = None
         self._take(configuration)
 
     # --- life ---------------------------------------------------------------------------------------------------------
@@ -91,14 +100,15 @@ class Backing:
             asyncio.create_task(self._keep_telling(), name="backups"),
             asyncio.create_task(self._keep_standing(), name="wal standing"),
             asyncio.create_task(self._keep_copies(), name="copies"),
+            asyncio.create_task(self._keep_reading(), name="wal read through"),
             asyncio.create_task(self._sweep(), name="scratch places"),
         ]
 
     async def _sweep(self) -> None:
         """What proofs and drills of an earlier life left, servers among it; one that is under way holds its lease."""
-        for workspace in filter(None, (self._workspace, self._configuration.backups.proof.workspace)):
-            for left in await sweep(workspace):
-                logger.info("scratch_place_swept", place=left)
+        named = self._configuration.backups.proof.workspace
+        for left in await sweep(self._workspace, *([named] if named is not None else []), SPARE):
+            logger.info("scratch_place_swept", place=left)
 
     async def renew(self, configuration: Configuration) -> None:
         """A changed configuration. What is under way goes on as it was begun."""
@@ -109,17 +119,14 @@ class Backing:
         self.wake()
 
     async def stop(self) -> None:
-        """End what is under way, with every program that it started; bounded."""
+        """First the jobs, then what receives WAL, and last of all the guardian, which ends what is left; bounded."""
         working = [*self._tasks, *self._work]
         for task in working:
             task.cancel()
-        parting = [self._schedule.stop(), self._streams.stop()] if self._streams else [self._schedule.stop()]
-        with suppress(TimeoutError):
-            async with asyncio.timeout(PART_SECONDS):
-                await asyncio.gather(*parting, return_exceptions=True)
-                if working:
-                    await asyncio.wait(working)
-                await self._children.close()
+        await _bounded(JOBS_PART_SECONDS, self._schedule.stop(), *((asyncio.wait(working),) if working else ()))
+        if self._streams is not None:
+            await _bounded(STREAMS_PART_SECONDS, self._streams.stop())
+        await _bounded(CHILDREN_PART_SECONDS, self._children.close())
 
     def wake(self) -> None:
         """Something has happened: tell of it now."""
@@ -170,7 +177,7 @@ class Backing:
         self._configuration = configuration
         self.plan: Plan = plan_of(configuration)
         if self.plan.repository is None:
-            self._keeper = self._agenda = self._ledger = None
+            self._keeper = self._agenda = self._ledger = self._readings = None
             return
         around = Surroundings(
             clock=self._clock,
@@ -179,12 +186,16 @@ class Backing:
             workspace=self._workspace,
             node=configuration.node,
         )
-        repository = Repository(self.plan.repository, around=around, encryption=self.plan.encryption)
+        memory = Memory.beside(configuration.state_path)
+        repository = Repository(self.plan.repository, around=around, encryption=self.plan.encryption, memory=memory)
         self._keeper = Keeper(
             self.plan, repository, around, zone=configuration.zone, tools=self._tools, hear=self._heard
         )
         self._ledger = Ledger(self.plan.repository, configuration.node, self._clock)
         self._agenda = Agenda(self._keeper, self._ledger, self.wake)
+        if self._readings is None or self._readings.root != self.plan.repository:
+            self._readings = Readings(self.plan.repository, around, self._heard)
+        self._readings.around = around
         self._streams = self._streams or Streams(around)
         self._streams.around = around
 
@@ -290,6 +301,7 @@ class Backing:
                 standings=self._standings,
                 streams=self._streams,
                 ledger=self._ledger,
+                damaged_wal=self._readings.damaged if self._readings is not None else {},
                 full_in_seconds=self._course.full_in_seconds(self._seen.room),
                 events=events,
                 took_seconds=seconds,
@@ -307,11 +319,23 @@ class Backing:
                         self._standings,
                         await self._streams.standings(self.plan, self._seen.records),
                     )
-                    if before.keys() != self._standings.keys():
+                    if outline(before) != outline(self._standings):
                         self.wake()
             except Exception:
                 logger.exception("backups_fault")
-            await asyncio.sleep(TELL_SECONDS / 2)
+            settling = self._streams is not None and self._streams.settling(self._standings)
+            await asyncio.sleep(SOON_SECONDS if settling else TELL_SECONDS / 2)
+
+    async def _keep_reading(self) -> None:
+        """The WAL read through, day by day."""
+        await self._looked.wait()
+        while True:
+            try:
+                if self._readings is not None and self._streams is not None:
+                    await self._readings.look(self._streams.kept())
+            except Exception:
+                logger.exception("backups_fault")
+            await asyncio.sleep(READ_AGAIN_SECONDS)
 
     async def _keep_copies(self) -> None:
         while True:
@@ -325,6 +349,13 @@ class Backing:
                 logger.exception("backups_fault")
 
 
+async def _bounded(seconds: float, *parting: Coroutine[Any, Any, object]) -> None:
+    """Wait for all of them, but no longer."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await asyncio.gather(*parting, return_exceptions=True)
+
+
 def _told(configuration: Configuration) -> tuple[object, ...]:
     """All of a configuration that backups depend on."""
     return (configuration.backups, configuration.targets, configuration.timezone, configuration.node)
@@ -335,13 +366,31 @@ def _unheard(_: Progress) -> None:
 
 
 def _cleared(workspace: Path) -> None:
-    """What an earlier life left: password files among it. Scratch places have leases, and go by those."""
+    """What an earlier life left: password files among it. Scratch places have leases, and go by those.
+
+    Commands work elsewhere, unless a person named this folder to one: that one holds a lock on its own.
+    """
     with suppress(OSError):
         workspace.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in workspace.iterdir():
-            if left.name.startswith(PREFIX):
+            if left.name.startswith(PREFIX) or _is_held(left):
                 continue
             if left.is_dir() and not left.is_symlink():
                 shutil.rmtree(left, ignore_errors=True)
             else:
                 left.unlink(missing_ok=True)
+
+
+def _is_held(left: Path) -> bool:
+    """Whether it is a folder that somebody holds a lock on."""
+    try:
+        handle = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False

@@ -1,6 +1,7 @@
 """What goes on all the time: the receivers of WAL, the heartbeats, and how the WAL of each target stands."""
 
 import asyncio
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ from backup.wal.chain import Position
 from backup.wal.heartbeat import Heart
 from backup.wal.manner import Manner, keep_manner
 from backup.wal.moments import Moments
+from backup.wal.position import ask
 from backup.wal.receiving import Receiver, Stream
+from backup.way import Way
 from toban.backups import BackupRecord, WalStanding
 from toban.secrets import Dsn
 
@@ -57,6 +60,8 @@ class Kept:
     """One target's WAL: whose job it is, and what works for it."""
 
     print_of: tuple[object, ...]
+    job: Job
+    dsn: Dsn | None
     place: Path
     manner: Manner
     moments: Moments
@@ -91,12 +96,18 @@ class Streams:
         return None if kept is None or kept.receiver is None else kept.receiver.state.receiving
 
     def troubles(self) -> Mapping[str, str]:
-        """Why the streams that do not flow do not."""
-        return {
-            target: kept.receiver.state.reason
-            for target, kept in self._kept.items()
-            if kept.receiver is not None and not kept.receiver.state.receiving and kept.receiver.state.reason
-        }
+        """Why the streams that do not flow do not; and why what they brought is not compressed or sealed."""
+        found = {target: _trouble(kept.receiver) for target, kept in self._kept.items() if kept.receiver is not None}
+        return {target: why for target, why in found.items() if why}
+
+    def kept(self) -> Mapping[str, "Kept"]:
+        """Whose WAL is kept, and where."""
+        return dict(self._kept)
+
+    def settling(self, standings: Mapping[str, WalStanding]) -> bool:
+        """Whether a stream has begun of which nobody knows yet how far behind it is."""
+        lags = {target: standing.lag_seconds for target, standing in standings.items()}
+        return any(kept.receiver is not None and lags.get(target) is None for target, kept in self._kept.items())
 
     async def standings(self, plan: Plan, records: Iterable[BackupRecord]) -> Mapping[str, WalStanding]:
         """How the WAL of each target stands."""
@@ -107,7 +118,7 @@ class Streams:
             ours = [record for record in known if record.manifest.target == target]
             try:
                 async with asyncio.timeout(STANDING_SECONDS):
-                    await asyncio.to_thread(_leave_manner, kept)
+                    await asyncio.to_thread(_leave_manner, kept.place, kept.manner)
                     position = await self._position(kept)
                     found[target] = await kept.moments.standing(
                         ours, position=position, late_after_seconds=job.late_after if job is not None else AGAIN_SECONDS
@@ -122,6 +133,7 @@ class Streams:
 
     async def _begin(self, job: Job, plan: Plan, repository: Repository, print_of: tuple[object, ...]) -> Kept:
         place, manner, origin = repository.wal_place(job.target), manner_of(job, plan), plan.origin(job)
+        await asyncio.to_thread(_leave_manner, place, manner)
         moments = Moments(job.target, place, manner, self.around)
         tasks: list[asyncio.Task[None]] = []
         receiver: Receiver | None = None
@@ -133,7 +145,14 @@ class Streams:
         if heart.enabled and origin.dsn is not None:
             tasks.append(asyncio.create_task(_beating(self._heart(heart, origin.dsn)), name=f"heart {job.target}"))
         return Kept(
-            print_of=print_of, moments=moments, receiver=receiver, tasks=tuple(tasks), place=place, manner=manner
+            print_of=print_of,
+            job=job,
+            dsn=origin.dsn,
+            place=place,
+            manner=manner,
+            moments=moments,
+            receiver=receiver,
+            tasks=tuple(tasks),
         )
 
     def _heart(self, beat: Beat, dsn: Dsn) -> Heart:
@@ -143,12 +162,16 @@ class Streams:
         return (job, plan.origins[job.target].dsn, plan.encryption, plan.settings.heartbeat, repository.root)
 
     async def _position(self, kept: Kept) -> Position | None:
-        if kept.receiver is None:
-            return None
-        try:
+        """Of a server that archives by itself as well: idle, it brings nothing, and nothing of it is late."""
+        if kept.receiver is not None:
             return await kept.receiver.position()
-        except BackupError:
+        if kept.dsn is None:
             return None
+        with tempfile.TemporaryDirectory(dir=self.around.workspace, prefix="position-") as folder:
+            try:
+                return (await ask(Way(kept.dsn, Path(folder)))).position
+            except BackupError:
+                return None
 
     async def _end(self, targets: Iterable[str]) -> None:
         tasks = [task for target in targets for task in self._tasks_of(target)]
@@ -180,8 +203,19 @@ async def _beating(heart: Heart) -> None:
         await asyncio.sleep(AGAIN_SECONDS)
 
 
-def _leave_manner(kept: Kept) -> None:
-    """For pushes and fetches that are told of a repository alone; the place is made by the first WAL that comes."""
+def outline(standings: Mapping[str, WalStanding]) -> dict[str, bool]:
+    """What of it is told of at once when it changes."""
+    return {target: standing.lag_seconds is None for target, standing in standings.items()}
+
+
+def _trouble(receiver: Receiver) -> str:
+    state = receiver.state
+    if not state.receiving:
+        return state.reason
+    return f"it is received, and lies there as it came: {state.packing}" if state.packing else ""
+
+
+def _leave_manner(place: Path, manner: Manner) -> None:
+    """For pushes and fetches that are told of a repository alone: before the first of them, which is sealed by it."""
     with suppress(OSError, BackupError):
-        if kept.place.is_dir():
-            keep_manner(str(kept.place), kept.manner)
+        keep_manner(str(place), manner)

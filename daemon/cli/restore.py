@@ -28,6 +28,9 @@ Timeline = Annotated[int | None, typer.Option(help="Else the newest that leads o
 Exclusive = Annotated[bool, typer.Option("--exclusive", help="Stop right before the moment.")]
 AcceptGap = Annotated[bool, typer.Option("--accept-gap", help="WAL is missing, and what is before the gap will do.")]
 Replace = Annotated[bool, typer.Option("--replace", help="Over what exists.")]
+WithRoles = Annotated[
+    bool, typer.Option("--roles/--no-roles", help="Make the roles of a dump that the server lacks, or leave them be.")
+]
 Jobs = Annotated[int, typer.Option(min=1, max=64, help="How many at once.")]
 Owner = Annotated[str | None, typer.Option(help="Whose the files shall be, when you are root.")]
 Verify = Annotated[
@@ -53,6 +56,7 @@ def restore(  # noqa: PLR0913, PLR0917 - an option each
     exclusive: Exclusive = False,
     accept_gap: AcceptGap = False,
     replace: Replace = False,
+    roles: WithRoles = True,
     jobs: Jobs = 1,
     owner: Owner = None,
     verify: Verify = None,
@@ -69,16 +73,9 @@ def restore(  # noqa: PLR0913, PLR0917 - an option each
     from daemon.asked_backups import dsn_asked, moment_asked
 
     place = place_of(ctx, repository, identity, workspace)
-    moment = moment_asked(
-        time=to_time,
-        xid=to_xid,
-        name=to_name,
-        lsn=to_lsn,
-        latest=to_latest,
-        timeline=timeline,
-        exclusive=exclusive,
-        zone=known(place).zone,
-    )
+    named = {"time": to_time, "xid": to_xid, "name": to_name, "lsn": to_lsn}
+    zone = known(place).zone
+    moment = moment_asked(**named, latest=to_latest, timeline=timeline, exclusive=exclusive, zone=zone)
     order = Order(
         backup=backup,
         moment=moment,
@@ -88,6 +85,7 @@ def restore(  # noqa: PLR0913, PLR0917 - an option each
         data_dir=data_dir.absolute() if data_dir is not None else None,
         rename=rename,
         replace=replace,
+        with_roles=roles,
         jobs=jobs,
         accept_gap=accept_gap,
         owner=owner,

@@ -15,6 +15,8 @@ from backup.errors import BackupError
 from tests.waiting import eventually, eventually_sync
 from toban.backups import Trouble
 
+pytestmark = pytest.mark.integration
+
 
 def shell(script: str, *, secrets: tuple[str, ...] = (), environment: dict[str, str] | None = None) -> Command:
     """A program that does what a test wants of one."""
@@ -59,6 +61,11 @@ async def test_children_give_what_the_last_one_wrote_and_what_each_said() -> Non
             ("echo 'ERROR: no such table' >&2; echo then more >&2; exit 3", "cat"),
             "sh ended with status 3: ERROR: no such table",
         ),
+        (
+            ("echo 'dumping table error_log' >&2; echo 'pg_dump: error: lost it' >&2; echo bye >&2; exit 1", "cat"),
+            "sh ended with status 1: pg_dump: error: lost it",
+        ),
+        (("echo 'reading fatal_error' >&2; echo 'is gone' >&2; exit 1",), "sh ended with status 1: is gone"),
         (("cat /dev/zero", "head -c 10 >/dev/null; echo 'is full' >&2; exit 1"), "sh ended with status 1: is full"),
         (("kill -9 $$", "cat"), "sh ended by signal 9"),
     ],
@@ -115,7 +122,6 @@ async def test_children_are_bounded_in_what_is_kept_of_them() -> None:
     assert len(done.said) <= 16 * 1024
 
 
-@pytest.mark.integration
 async def test_children_over_their_time_are_ended_with_all_that_they_started(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also those that a shell of theirs had put into the background, and those deaf to SIGTERM."""
     monkeypatch.setattr("backup.children.TERM_SECONDS", 0.2)
@@ -126,7 +132,6 @@ async def test_children_over_their_time_are_ended_with_all_that_they_started(mon
     await eventually(lambda: not group_of(seen[0]))
 
 
-@pytest.mark.integration
 async def test_children_of_a_work_that_is_cancelled_are_ended() -> None:
     """Before the cancellation goes on."""
     seen: list[int] = []
@@ -140,7 +145,6 @@ async def test_children_of_a_work_that_is_cancelled_are_ended() -> None:
     assert [group_of(pid) for pid in seen] == [[], []]
 
 
-@pytest.mark.integration
 async def test_children_left_hanging_by_a_failed_neighbour_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that neither reads nor writes notices nothing of the other's end."""
     monkeypatch.setattr("backup.children.AFTERMATH_SECONDS", 0.2)
@@ -148,17 +152,45 @@ async def test_children_left_hanging_by_a_failed_neighbour_are_ended(monkeypatch
     assert [one.status for one in done.ended] == [7, -signal.SIGKILL]
 
 
-@pytest.mark.integration
 async def test_child_that_runs_on_is_ended_with_its_block() -> None:
     """Politely, and then whole."""
-    async with Children().running(shell("trap 'echo bye >&2; exit 0' TERM; sleep 600 & wait")) as child:
+    heard: list[str] = []
+    polite = shell("trap 'echo bye >&2; exit 0' TERM; echo ready >&2; sleep 600 & wait")
+    async with Children().running(polite, on_line=heard.append) as child:
         assert isinstance(child, Child)
         assert child.running
+        await eventually(lambda: heard == ["ready"])
     ended = await child.wait()
-    assert (ended.status, ended.said) == (0, "bye\n")
+    assert (ended.status, ended.said) == (0, "ready\nbye\n")
 
 
-@pytest.mark.integration
+async def test_children_are_none_after_the_close() -> None:
+    """What still runs is ended, what comes late is refused, and no guardian comes back to watch over nothing."""
+    children = Children()
+    async with children.running(shell("sleep 600 & sleep 600")) as child:
+        await children.close()
+        await eventually(lambda: not group_of(child.pid))
+        with pytest.raises(BackupError, match="Toban is stopping") as refused:
+            await children.standing_back(7).run(shell("true"), within_seconds=10)
+    assert refused.value.trouble is Trouble.CANCELLED
+    assert children._guardian._process is None
+    await children.close()
+
+
+async def test_child_that_begins_while_all_is_closed_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody would watch over it."""
+    children = Children()
+    note = children._guardian.note
+
+    async def closed_meanwhile(sign: str, group: int) -> None:
+        await children.close()
+        await note(sign, group)
+
+    monkeypatch.setattr(children._guardian, "note", closed_meanwhile)
+    done = await children.run(shell("sleep 600"), within_seconds=60)
+    assert [one.status for one in done.ended] == [-signal.SIGKILL]
+
+
 async def test_children_that_stand_back_are_nice() -> None:
     """For the processor and for the disk."""
     children = Children()
@@ -168,7 +200,6 @@ async def test_children_that_stand_back_are_nice() -> None:
     await children.close()
 
 
-@pytest.mark.integration
 def test_children_do_not_outlive_a_daemon_that_is_killed(tmp_path: Path) -> None:
     """SIGKILL leaves us no word: the guardian ends what was at work."""
     script = tmp_path / "daemon.py"

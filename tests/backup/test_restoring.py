@@ -14,13 +14,13 @@ from backup.engines.contract import Contents, Surroundings, Tell
 from backup.errors import BackupError
 from backup.programs import Programs
 from backup.restore.contract import Aim, Moment, Preflight, Restored, Wanted
-from backup.restore.ordering import Order, fitting
+from backup.restore.ordering import Order
 from backup.restore.restoring import Restoring, restoring
 from tests.builders import START, ManualClock
-from tests.daemon.answers.kept import HOUR, a_manifest, a_proof, a_record, a_verification
-from toban.backups import BackupRecord, Check, Manifest, Marks, Method, Progress, Status, StoredFile, Trouble, Verdict
-from toban.errors import NotFoundError, TobanError, UsageError
-from toban.secrets import Dsn
+from tests.daemon.answers.kept import HOUR, a_proof, a_record, a_verification
+from toban.backups import BackupRecord, Check, Marks, Method, Progress, Status, StoredFile, Trouble, Verdict
+from toban.errors import TobanError
+from toban.secrets import Dsn, Secret
 
 SERVER = Dsn("postgresql://postgres@127.0.0.1/postgres")
 TIME = Moment(aim=Aim.TIME, value="x", at=START)
@@ -109,15 +109,19 @@ class FakeRestorer:
         return Restored(phases={"restore": 3.0}, restored_bytes=2048, did=("made shop",))
 
 
+def surroundings(folder: Path) -> Surroundings:
+    """Nothing is started in them."""
+    return Surroundings(
+        clock=ManualClock(), children=Children(), programs=Programs(), workspace=folder / "work", node="n"
+    )
+
+
 @asynccontextmanager
 async def prepared(
     shelves: FakeShelves, order: Order, restorer: FakeRestorer, folder: Path
 ) -> AsyncIterator[Restoring]:
     """A restore in UTC."""
-    around = Surroundings(
-        clock=ManualClock(), children=Children(), programs=Programs(), workspace=folder / "work", node="n"
-    )
-    async with restoring(shelves, around, order, zone=UTC, restorer_of=lambda _: restorer) as made:
+    async with restoring(shelves, surroundings(folder), order, zone=UTC, restorer_of=lambda _: restorer) as made:
         yield made
 
 
@@ -225,6 +229,19 @@ async def test_reading_first_can_be_asked_for(tmp_path: Path) -> None:
     assert shelves.read == [record.id]
 
 
+async def test_order_and_password_reach_the_way_back(tmp_path: Path) -> None:
+    """The password of the very job, where somebody has configured one; and that roles are to be left alone."""
+    restorer, known = FakeRestorer(), {"nightly": Secret("hunter2")}
+    shelves, around = FakeShelves([kept(tmp_path, name="nightly")]), surroundings(tmp_path)
+    order = Order(backup="2", into=SERVER, with_roles=False)
+    for secret_of in (known.get, {"other": Secret("x")}.get):
+        async with restoring(
+            shelves, around, order, zone=UTC, restorer_of=lambda _: restorer, secret_of=secret_of
+        ) as one:
+            await one.look()
+    assert [(asked.secret, asked.with_roles) for asked in restorer.asked] == [(known["nightly"], False), (None, False)]
+
+
 async def test_what_is_being_restored_is_held(tmp_path: Path) -> None:
     """No retention takes it away meanwhile, with those it builds on; a person's own pin stays as it is."""
     full = kept(tmp_path, id="1-full", **BASE)
@@ -328,57 +345,6 @@ async def test_wal_is_at_hand_for_a_whole_server(tmp_path: Path) -> None:
     async with prepared(shelves, replace(order, moment=Moment()), restorer, tmp_path) as one:
         assert (await one.look()).reaches_at == record.manifest.finished_at
     assert [asked.wal_place for asked in restorer.asked] == [None, tmp_path / "main" / "wal"]
-
-
-@pytest.mark.parametrize(
-    ("order", "fields", "line"),
-    [
-        ({}, {}, "toban: --into: is missing: b is a dump, which a server takes (--into postgresql://…)"),
-        ({"into": SERVER, "data_dir": Path("/x")}, {}, "toban: --into: does not go with --data-dir (one place alone)"),
-        ({"into": SERVER, "moment": TIME}, {}, "toban: --to-…: b has one moment, its own"),
-        ({"into": SERVER}, BASE, "toban: --data-dir: is missing: b holds a whole server"),
-        (
-            {"data_dir": Path("/x"), "database": "shop"},
-            BASE,
-            "toban: --database: b is a whole server, which comes back",
-        ),
-        ({"into": SERVER}, {"kind": "sqlite"}, "toban: --data-dir: is missing: b holds files"),
-        (
-            {"into": SERVER, "tables": ("public.a",)},
-            {"databases": ("a", "b")},
-            "toban: --database: is missing: which one of them? (there are: a, b)",
-        ),
-        (
-            {"into": SERVER, "tables": ("a",)},
-            {"kind": "mariadb"},
-            "toban: --table: cannot be restored alone from mariadb",
-        ),
-        ({"into": SERVER, "jobs": 0}, {}, "toban: --jobs: is at least 1"),
-    ],
-)
-def test_an_order_that_the_backup_cannot_take_is_refused(
-    order: dict[str, Any], fields: dict[str, Any], line: str
-) -> None:
-    """Before anything is looked at; wrong usage."""
-    with pytest.raises(UsageError) as refused:
-        fitting(Order(backup="b", **order), a_manifest(**{"id": "b"} | fields))
-    assert refused.value.line.startswith(line)
-
-
-def test_a_database_that_is_not_in_it_is_not_found() -> None:
-    """And those that are, are named."""
-    told: Manifest = a_manifest(id="b")
-    with pytest.raises(NotFoundError) as missing:
-        fitting(Order(backup="b", into=SERVER, database="shpo"), told)
-    assert missing.value.line == "toban: database shpo: is not in b (it has: shop)"
-
-
-def test_the_only_database_needs_no_naming() -> None:
-    """Tables and a new name are of that one."""
-    told = a_manifest(id="b")
-    assert fitting(Order(backup="b", into=SERVER, tables=("public.a",)), told).database == "shop"
-    assert fitting(Order(backup="b", into=SERVER, rename="shop2"), told).database == "shop"
-    assert fitting(Order(backup="b", into=SERVER), told).database is None
 
 
 async def test_nothing_is_left_behind_where_the_preparation_fails(tmp_path: Path) -> None:

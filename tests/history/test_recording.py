@@ -8,7 +8,7 @@ import pytest
 
 from history import recording as recording_module
 from history.reading import open_reader
-from history.recording import MOST_WAITING, History
+from history.recording import History
 from tests.builders import START, ManualClock, a_collection, a_metric, a_sample
 from tests.recorded import FULL_HOUR, LOAD, commits, load, means, read, record, recording
 from tests.waiting import eventually
@@ -144,14 +144,15 @@ async def test_history_waits_in_memory_while_there_is_no_disk(tmp_path: Path, cl
         assert means(read(obstacle / "state.db", "toban_host_load1", clock)) == [5.0]
 
 
-async def test_history_bounds_what_waits(tmp_path: Path, clock: ManualClock) -> None:
+async def test_history_bounds_what_waits(tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest goes first, and is counted."""
+    monkeypatch.setattr("history.recording.MOST_WAITING", 2000)
     (tmp_path / "toban").write_text("")
     async with recording(tmp_path / "toban" / "state.db", clock) as history:
-        many = [a_sample(LOAD, float(n), taken_at=START) for n in range(MOST_WAITING)]
+        many = [a_sample(LOAD, float(n), taken_at=START) for n in range(2000)]
         history.offer(a_collection(*many))
         history.offer(load(clock, 1.0))
-        assert history.dropped == MOST_WAITING
+        assert history.dropped == 2000
 
 
 async def test_history_goes_on_after_a_full_disk(state: Path, clock: ManualClock) -> None:

@@ -40,7 +40,7 @@ async def through(
 def _result(taking: "asyncio.Future[T]", output: Output, what: str) -> T:
     """What came of it. Where a program failed, what was taken is of no worth; that it was cut off is not its fault."""
     fault = taking.exception()
-    if fault is not None and output.ok:
+    if fault is not None and all(one.ok or one.cut_off for one in output.ended):
         raise fault
     output.checked(what)
     return taking.result()

@@ -69,7 +69,7 @@ async def _one(record: BackupRecord, contents: Contents, into: Path, around: Sur
             async with asyncio.TaskGroup() as together:
                 for name in archives(record):
                     together.create_task(unpack(name))
-        except* BackupError as group:  # the first tells why; the others were only stopped
+        except BaseExceptionGroup as group:  # the first tells why; the others were only stopped
             raise group.exceptions[0] from None
         await asyncio.to_thread(shutil.copyfile, await contents.path(NAME), into / NAME)
     await asyncio.to_thread(_complete, into)

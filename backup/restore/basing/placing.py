@@ -5,6 +5,7 @@ it is filled from a folder within, what makes it a data directory last.
 """
 
 import asyncio
+import ctypes
 import errno
 import fcntl
 import os
@@ -108,11 +109,25 @@ async def staged(site: Site) -> AsyncIterator[Path]:
         await asyncio.shield(asyncio.to_thread(shutil.rmtree, stage.parent, ignore_errors=True))
 
 
-def settle(stage: Path, site: Site) -> Path | None:
+def flush(stage: Path) -> None:
+    """All of it to the disk, names and links too: its file system in one go, as there may be very many. It blocks."""
+    handle = os.open(stage, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(handle):
+            failed = ctypes.get_errno()
+            trouble = Trouble.SPACE if failed in (errno.ENOSPC, errno.EDQUOT) else Trouble.TOOL
+            raise BackupError(str(stage), f"did not come to the disk: {os.strerror(failed)}", trouble=trouble)
+    finally:
+        os.close(handle)
+
+
+def settle(stage: Path, site: Site, *, durable: bool = True) -> Path | None:
     """Give a filled folder the name that was asked for; where what was there before is now. It blocks."""
     stage.chmod(MODE)
     if site.is_closed:
         _pour(stage, site.path)
+        if durable:
+            _sync(site.path)
         return None
     aside: Path | None = None
     if site.is_there and not site.is_empty:
@@ -126,7 +141,8 @@ def settle(stage: Path, site: Site) -> Path | None:
         if aside is not None:
             aside.rename(site.path)
         raise
-    _sync(site.path.parent)
+    if durable:
+        _sync(site.path.parent)
     return aside
 
 
@@ -163,7 +179,6 @@ def _pour(stage: Path, into: Path) -> None:
     status = stage.stat()
     os.chown(into, status.st_uid, status.st_gid)
     into.chmod(MODE)
-    _sync(into)
 
 
 def _aside(path: Path) -> Path:

@@ -47,6 +47,7 @@ class Scene:
     drills: tuple[DrillRecord, ...] = ()
     copies: tuple[Copy, ...] = ()
     wal: Callable[[float], WalStanding] | None = None
+    wal_damaged: int | None = None
     receiving: bool | None = None
     room: Room = field(default_factory=lambda: Room(free_bytes=50, total_bytes=100))
     up: bool = True
@@ -66,6 +67,7 @@ class Scene:
                 records=self.records,
                 drills=self.drills,
                 wal=None if self.wal is None else self.wal(now),
+                wal_damaged=self.wal_damaged,
                 receiving=self.receiving,
                 known_since=dict.fromkeys(("nightly", "base", "wal"), now - 60 * DAY),
             )
@@ -249,6 +251,18 @@ async def test_wal_in_trouble_fires_and_clears(
     scene.wal = lambda now: a_standing(now, **worse)
     await judge.fires(look, Severity.CRITICAL)
     scene.wal = a_standing
+    await judge.clears(look)
+
+
+async def test_damaged_wal_fires_and_clears(manual_clock: ManualClock) -> None:
+    """One segment does not read well; the next reading finds it mended, or gone."""
+    judge = judging("wal_damaged", manual_clock)
+    scene = Scene(manual_clock, jobs=(BASE, WAL), wal_damaged=0)
+    look = looking(judge, scene)
+    await judge.stays_quiet(look)
+    scene.wal_damaged = 1
+    await judge.fires(look, Severity.CRITICAL)
+    scene.wal_damaged = 0
     await judge.clears(look)
 
 

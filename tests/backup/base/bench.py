@@ -183,7 +183,7 @@ class Bench:
         """Have all that was written so far archived."""
         last = self.cluster.psql("SELECT pg_walfile_name(pg_current_wal_lsn())")
         self.cluster.psql("SELECT pg_switch_wal()")
-        eventually_sync((self.wal / last).exists)
+        eventually_sync((self.wal / last).exists, within_seconds=60)
 
 
 def begin(server: Cluster) -> None:

@@ -231,6 +231,7 @@ def test_archive_says_only_so_much_of_what_is_wrong() -> None:
     assert len(reading.faults) == 20
 
 
+@pytest.mark.integration
 async def test_stream_is_taken_behind_programs(tmp_path: Path) -> None:
     """What one makes of it comes back; what a program complains of comes first."""
     (tmp_path / "file").write_bytes(b"abc")

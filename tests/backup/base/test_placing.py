@@ -1,18 +1,22 @@
 """Where a restored data directory comes to be: never over anything, never by half, and whose it is."""
 
 import asyncio
+import ctypes
+import errno
 import os
 import pwd
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from backup.errors import BackupError
 from backup.programs import Account
-from backup.restore.basing.placing import Site, fit, look, owner_of, passable, settle, staged
+from backup.restore.basing.placing import Site, fit, flush, look, owner_of, passable, settle, staged
 from backup.restore.contract import Wanted
 from tests.backup.base.bench import Bench, archiving
 from tests.clusters import absence, installations
@@ -43,6 +47,17 @@ async def filled(site: Site) -> Path | None:
         (stage / "PG_VERSION").write_text("15\n")
         (stage / "global").mkdir()
         return await asyncio.to_thread(settle, stage, site)
+
+
+def test_what_does_not_come_to_the_disk_is_no_restore(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The disk's own word, and whether it is for want of room."""
+    flush(tmp_path)
+    for failed, trouble in ((errno.ENOSPC, Trouble.SPACE), (errno.EIO, Trouble.TOOL)):
+        monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: SimpleNamespace(syncfs=lambda _: -1))
+        monkeypatch.setattr(ctypes, "get_errno", partial(int, failed))
+        with pytest.raises(BackupError, match=f"did not come to the disk: {os.strerror(failed)}") as caught:
+            flush(tmp_path)
+        assert caught.value.trouble is trouble
 
 
 async def test_free_place_is_taken_by_one_rename(tmp_path: Path) -> None:

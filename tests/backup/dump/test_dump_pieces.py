@@ -132,8 +132,17 @@ async def test_packing_takes_what_this_pg_dump_has(
     """Its own compression where it was built with it, else a pipe, else what there is; and says so."""
     children = Children()
     program = a_pg_dump(tmp_path, built=built)
-    assert await packing_for(a_job(**options), program, major, Programs(), children) == expected
+    assert await packing_for(a_job(**options), program, major, packers(tmp_path), children) == expected
     await children.close()
+
+
+def packers(folder: Path) -> Programs:
+    """Every program that packs or holds back, as a machine has them that has all of them."""
+    there = folder / "packers"
+    there.mkdir()
+    for name in ("pv", "zstd", "lz4", "gzip"):
+        (there / name).touch()
+    return Programs((there,))
 
 
 @pytest.mark.parametrize(
@@ -160,18 +169,19 @@ def test_packing_does_without_what_is_not_on_the_machine(monkeypatch: pytest.Mon
     assert packing == Packing(format="custom", own="gzip", level=1, notes=(note,))
 
 
-def test_packing_is_held_back_by_a_program_of_its_own() -> None:
+def test_packing_is_held_back_by_a_program_of_its_own(tmp_path: Path) -> None:
     """Before it is packed: what is limited is what is read from the server."""
     packing = Packing(format="custom", pipe="zstd", level=3, bytes_a_second=5000)
-    words = [(Path(command.words[0]).name, *command.words[1:]) for command in packing.packer(Programs())]
+    words = [(Path(command.words[0]).name, *command.words[1:]) for command in packing.packer(packers(tmp_path))]
     assert words == [("pv", "-q", "-L", "5000"), ("zstd", "-q", "-3", "-c")]
 
 
-def test_unpacker_reads_what_a_packer_wrote() -> None:
+def test_unpacker_reads_what_a_packer_wrote(tmp_path: Path) -> None:
     """By the same program, quiet; nothing where nothing was packed behind pg_dump."""
-    assert [command.words[1:] for command in unpacker("zstd", Programs())] == [("-q", "-d", "-c")]
-    assert [command.words[1:] for command in unpacker("gzip", Programs())] == [("-d", "-c")]
-    assert unpacker(None, Programs()) == ()
+    programs = packers(tmp_path)
+    assert [command.words[1:] for command in unpacker("zstd", programs)] == [("-q", "-d", "-c")]
+    assert [command.words[1:] for command in unpacker("gzip", programs)] == [("-d", "-c")]
+    assert unpacker(None, programs) == ()
 
 
 def test_properties_come_back_from_json_as_they_were() -> None:

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
+import asyncpg
 import pytest
 
 from backup import keeper as keeper_module
@@ -17,6 +18,7 @@ from tests.backup.keeper.records import DAY, HOUR, a_job, a_record, proved_at
 from tests.builders import START
 from toban.backups import Belief, DrillRecord, Marks, RestoreProof, Status, Trouble, Verdict
 from toban.clock import moment
+from toban.secrets import Dsn
 
 
 @pytest.mark.parametrize(
@@ -129,7 +131,9 @@ def test_drill_to_a_time_takes_the_newest_that_ended_before_it() -> None:
 
 async def test_heartbeat_is_looked_for_where_one_beats(monkeypatch: pytest.MonkeyPatch) -> None:
     """In its database and schema; else nobody asks."""
-    assert beat_of(Beat()) is None
+    dsn = Dsn("postgresql://toban@127.0.0.1/ledger")
+    assert beat_of(Beat(), dsn) is None
+    assert beat_of(Beat(enabled=True), None) is None
     asked: list[object] = []
 
     async def newest(connection: object, schema: str) -> float:
@@ -144,16 +148,40 @@ async def test_heartbeat_is_looked_for_where_one_beats(monkeypatch: pytest.Monke
             return None
 
     monkeypatch.setattr("backup.keeping.drilling.newest", newest)
-    beat = beat_of(Beat(enabled=True, database="shop", schema_="beats"))
-    assert beat is not None
 
     def connected(database: str | None) -> Connected:
         asked.append(database)
         return Connected()
 
     way = SimpleNamespace(connected=connected)
-    assert await beat(way) == START  # type: ignore[arg-type] # all that it needs of a way
-    assert asked == ["shop", ("connection", "beats")]
+    for heart in (
+        Beat(enabled=True, database="shop", schema_="beats"),
+        Beat(enabled=True),
+        Beat(enabled=True, dsn=Dsn("postgresql://writer@127.0.0.1/beats")),
+        Beat(enabled=True, dsn=Dsn("postgresql://writer@127.0.0.1")),
+    ):
+        beat = beat_of(heart, dsn)
+        assert beat is not None
+        assert await beat(way) == START  # type: ignore[arg-type] # all that it needs of a way
+    databases, found = asked[::2], asked[1::2]
+    assert databases == ["shop", "ledger", "beats", "writer"]
+    assert found == [("connection", "beats"), *[("connection", "toban")] * 3]
+
+
+async def test_heartbeat_of_a_database_that_was_not_there_yet_is_none() -> None:
+    """A moment from before it; any other obstacle is one."""
+
+    def refusing(cause: Exception) -> SimpleNamespace:
+        def connected(_: str) -> None:
+            raise BackupError("server", "no way in") from cause
+
+        return SimpleNamespace(connected=connected)
+
+    beat = beat_of(Beat(enabled=True), Dsn("postgresql://toban@127.0.0.1/ledger"))
+    assert beat is not None
+    assert await beat(refusing(asyncpg.InvalidCatalogNameError("none"))) is None  # type: ignore[arg-type] # as above
+    with pytest.raises(BackupError, match="no way in"):
+        await beat(refusing(OSError()))  # type: ignore[arg-type] # as above
 
 
 async def test_job_is_unknown_to_a_drill_only_by_mistake(new_bench: NewBench) -> None:

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from backup.errors import BackupError
 from backup.keeping.happenings import Kind
 from backup.settings import Copy
 from tests.backup.keeper.conftest import NewBench
 from tests.backup.keeper.records import DAY, a_job
-from toban.backups import Method, Status
+from toban.backups import Method, Status, Trouble
 
 
 def there(place: Path) -> set[str]:
@@ -59,6 +60,25 @@ async def test_copy_has_its_own_retention(new_bench: NewBench, tmp_path: Path) -
     assert bench.names == {ids[2]}
     assert there(tmp_path / "nas") == set(ids)
     assert there(tmp_path / "usb") == {ids[2]}
+
+
+async def test_nothing_goes_from_a_copy_while_the_newest_attempts_fail(new_bench: NewBench, tmp_path: Path) -> None:
+    """The failures are written down here alone, and count there as well."""
+    usb = Copy(name="usb", path=tmp_path / "usb", keep={"for": "1d", "at_least": 1})
+    bench = await new_bench(a_job(nice=0, keep={"for": "90d", "at_least": 1}), copies=(usb,))
+    first = await bench.keeper.run("nightly", bench.tell)
+    bench.clock.advance(8 * DAY)
+    second = await bench.keeper.run("nightly", bench.tell)
+    bench.clock.advance(8 * DAY)
+    bench.engine.acts = [BackupError("pg_dump", "was refused", trouble=Trouble.PRIVILEGE)]
+    with pytest.raises(BackupError):
+        await bench.keeper.run("nightly", bench.tell)
+    assert await bench.keeper.catch_up(bench.tell) == ()
+    assert there(tmp_path / "usb") == {first.id, second.id}
+    bench.clock.advance(60)
+    third = await bench.keeper.run("nightly", bench.tell)
+    assert await bench.keeper.catch_up(bench.tell) == ()
+    assert there(tmp_path / "usb") == {third.id}
 
 
 async def test_nothing_is_asked_of_copies_that_there_are_not(new_bench: NewBench) -> None:

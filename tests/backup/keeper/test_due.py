@@ -60,6 +60,32 @@ def test_new_job_waits_for_its_first_moment() -> None:
     assert due_at("0 2 * * *", "2026-11-22T12:00", since="2026-11-21T11:00").at == at("2026-11-22T12:00")
 
 
+def test_first_one_that_something_waits_for_does_not_wait_itself() -> None:
+    """As the base backup that WAL needs: soon, once, within its window; a run that killed us thrice is left alone."""
+    weekly, now, soon = "0 4 * * 0", at("2026-11-18T12:00"), at("2026-11-18T12:05")
+    window = Window.model_validate({"cron": "0 22 * * *", "for": "8h"})
+
+    def due(begun: float | None = None, attempts: int = 0, *, now: float = now, window: Window | None = None) -> float:
+        found = next_due(
+            weekly,
+            now=now,
+            zone=UTC,
+            last_begun=begun,
+            known_since=at("2026-11-18T11:59"),
+            window=window,
+            attempts=lambda _: attempts,
+            first_at=soon,
+        )
+        assert found is not None
+        return found.at
+
+    sunday = at("2026-11-22T04:00")
+    assert due() == soon
+    assert due(now=soon + 30) == soon + 30
+    assert due(window=window) == at("2026-11-18T22:00")
+    assert (due(soon), due(attempts=MOST_ATTEMPTS)) == (sunday, sunday)
+
+
 def test_sunday_is_sunday() -> None:
     """0 and 7 are Sunday, as cron counts: not Monday, and not never."""
     for line in ("0 3 * * 0", "0 3 * * 7", "0 3 * * SUN"):

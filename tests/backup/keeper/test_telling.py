@@ -247,6 +247,13 @@ def test_wal_is_told_with_its_window_and_what_that_should_be() -> None:
     }
 
 
+@pytest.mark.parametrize("damaged", [None, 0, 2])
+def test_damaged_wal_is_told_once_it_was_read(damaged: int | None) -> None:
+    """Before that there is no value: nobody knows."""
+    found = values(told(replace(known(a_plan(BASE, WAL)), wal_damaged=damaged)))
+    assert found.get("wal_damaged_segments") == damaged
+
+
 def test_lost_wal_shrinks_the_window() -> None:
     """It ends at the gap, however much lies before it."""
     gaps = (

@@ -1,6 +1,8 @@
 """Drills: real restores to a moment, with what would be lost and how long it took; and what they come to."""
 
 import asyncio
+import os
+import pwd
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +100,23 @@ def a_drilling(
         tell=lambda _: None,
         **given,  # type: ignore[arg-type]
     )
+
+
+async def test_restore_that_is_thrown_away_waits_for_no_disk(
+    around: Surroundings, scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A drill's own; one for people is on the disk before it has its name."""
+    flushed, synced = list[bool](), list[Path]()
+    place = tmp_path / "data"
+    monkeypatch.setattr(
+        "backup.restore.base.flush", lambda stage: flushed.append(stage.is_dir() and not place.exists())
+    )
+    monkeypatch.setattr("backup.restore.basing.placing._sync", synced.append)
+    assert (await drill(a_drilling(around, scene.record, BaseRestorer(), shelves=Shelved(bench=scene.bench)))).ok
+    assert (flushed, synced) == ([], [])
+    wanted = scene.bench.wanted(scene.record, place, owner=pwd.getpwuid(os.geteuid()).pw_name)
+    await BaseRestorer().restore(wanted, around, tmp_path, lambda _: None)
+    assert (flushed, synced) == ([True], [tmp_path])
 
 
 async def test_drill_to_the_latest_moment_measures_loss_and_time(around: Surroundings, scene: Scene) -> None:

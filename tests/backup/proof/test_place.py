@@ -3,9 +3,12 @@
 import asyncio
 import fcntl
 import os
+import shutil
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -138,7 +141,7 @@ async def test_place_that_cannot_be_made_says_why(tmp_path: Path) -> None:
 
 
 @ROOT_ALONE
-async def test_workspace_that_the_account_cannot_reach_is_refused(around: Surroundings) -> None:
+async def test_named_workspace_that_the_account_cannot_reach_is_refused(around: Surroundings) -> None:
     """A folder above that is closed to everybody: where to go instead is the hint."""
     closed = around.workspace / "closed"
     closed.mkdir(mode=0o700)
@@ -149,6 +152,88 @@ async def test_workspace_that_the_account_cannot_reach_is_refused(around: Surrou
     assert "may not pass through" in caught.value.why
     closed.joinpath("workspace").rmdir()
     closed.rmdir()
+
+
+@pytest.fixture
+def spare(around: Surroundings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder that is made for want of another."""
+    monkeypatch.setattr(places, "SPARE", around.workspace / "spare")
+    yield around.workspace / "spare"
+    shutil.rmtree(around.workspace / "spare", ignore_errors=True)
+
+
+@ROOT_ALONE
+@pytest.mark.usefixtures("spare")
+async def test_usual_workspace_that_the_account_cannot_reach_is_made_up_for(
+    around: Surroundings, tmp_path: Path
+) -> None:
+    """By a folder of root's that everybody may pass through, gone with the last place in it."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    workspaces = places.grounds(None, closed / "work")
+    async with scratch_place(*workspaces) as first:
+        async with scratch_place(*workspaces) as second:
+            assert {first.parent, second.parent} == {places.SPARE}
+            assert (places.SPARE.stat().st_uid, stat.S_IMODE(places.SPARE.stat().st_mode)) == (0, 0o711)
+        assert places.SPARE.exists()
+        copying = replace(around, workspace=closed / "work")
+        assert places.housed(copying, first).workspace == first
+        assert places.housed(around, first) is around
+    assert not places.SPARE.exists()
+
+
+@ROOT_ALONE
+@pytest.mark.usefixtures("spare")
+@pytest.mark.parametrize("what", ["link", "anothers", "open", "file"])
+async def test_folder_that_is_not_roots_alone_does_not_make_up_for_it(tmp_path: Path, what: str) -> None:
+    """A link, another's, one that others may write to: refused, and not swept either; the first one is spoken of."""
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "scratch-left").mkdir(parents=True)
+    if what == "link":
+        places.SPARE.symlink_to(elsewhere)
+    elif what == "file":
+        places.SPARE.touch()
+    else:
+        (places.SPARE / "scratch-left").mkdir(parents=True)
+        os.chown(places.SPARE, 65534 if what == "anothers" else 0, 0)
+        places.SPARE.chmod(0o777 if what == "open" else 0o755)
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    with pytest.raises(BackupError, match="may not pass through") as caught:
+        async with scratch_place(*places.grounds(None, closed / "work")):
+            raise AssertionError
+    assert caught.value.what == str(closed / "work")
+    assert await sweep(places.SPARE) == ()
+    if what in ("link", "file"):
+        places.SPARE.unlink()
+
+
+@ROOT_ALONE
+@pytest.mark.usefixtures("spare")
+async def test_sweep_takes_the_spare_folder_with_what_was_left_in_it() -> None:
+    """It is empty then."""
+    (places.SPARE / "scratch-left").mkdir(parents=True)
+    assert await sweep(places.SPARE) == ("scratch-left",)
+    assert not places.SPARE.exists()
+
+
+@ROOT_ALONE
+@pytest.mark.usefixtures("spare")
+async def test_place_that_cannot_be_made_at_all_is_made_nowhere_else(tmp_path: Path) -> None:
+    """Only who may not pass is helped by another folder."""
+    (tmp_path / "file").touch()
+    with pytest.raises(BackupError, match="no folder can be made there"):
+        async with scratch_place(tmp_path / "file" / "below", places.SPARE):
+            raise AssertionError
+    assert not places.SPARE.exists()
+
+
+def test_ordinary_user_goes_nowhere_else(monkeypatch: pytest.MonkeyPatch, around: Surroundings, tmp_path: Path) -> None:
+    """It runs its servers itself. And where somebody has named a folder, nobody does."""
+    assert places.grounds(Path("/named"), Path("/usual")) == (Path("/named"),)
+    monkeypatch.setattr(places, "account", lambda: None)
+    assert places.grounds(None, Path("/usual")) == (Path("/usual"),)
+    assert places.housed(around, tmp_path) is around
 
 
 def test_place_of_an_ordinary_user_is_its_own(tmp_path: Path) -> None:

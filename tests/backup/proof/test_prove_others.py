@@ -26,6 +26,8 @@ from toban.backups import BackupRecord, Check, Method, RestoreProof, TableRows, 
 
 pytestmark = pytest.mark.integration
 KIND = "sqlite"
+OWN = "no such collation sequence: own"
+WELL = "restored, and all that was looked at is well (restore, integrity_check)"
 
 
 async def proved(
@@ -83,6 +85,26 @@ async def test_sqlite_rows_are_compared_where_both_are_known(around: Surrounding
     assert (proof.verdict, named(proof.checks)["rows"]) == (Verdict.PROVEN, None)
     proof = await prove(a_proving(around, record, StandIn(), Proof(rows="none")))
     assert (proof.verdict, "rows" in named(proof.checks)) == (Verdict.PROVEN, False)
+
+
+@pytest.mark.parametrize(
+    ("looked", "verdict", "reason"),
+    [
+        (True, Verdict.PROVEN, f"; not looked at: indexes: could not be held against their tables: {OWN}"),
+        (False, Verdict.INCONCLUSIVE, f"integrity_check: could not be looked at: {OWN}"),
+    ],
+)
+async def test_sqlite_that_only_its_application_can_read_says_what_was_not_checked(
+    around: Surroundings,
+    looked: bool,  # noqa: FBT001 - a case
+    verdict: Verdict,
+    reason: str,
+) -> None:
+    """Nothing is called whole that nobody looked at: its indexes, or all of it."""
+    detail = {"unchecked": OWN, "looked": looked}
+    proof = await prove(a_proving(around, a_record(kind=KIND), StandIn(detail=detail), Proof(rows="none")))
+    assert proof.verdict is verdict
+    assert proof.reason.removeprefix(WELL) == reason
 
 
 @pytest.mark.parametrize("method", [Method.DUMP, Method.BASE])

@@ -1,5 +1,6 @@
 """The archive of a real server: pushed by its archiver, refused where it must be, fetched again by a recovery."""
 
+import atexit
 import os
 import shutil
 import subprocess
@@ -49,7 +50,20 @@ def interpreter() -> str:
 def as_server(command: str) -> str:
     """The setting, run by a Python that the server may run."""
     words = command.removeprefix(f"'{sys.executable}'")
-    return f"PYTHONPATH={ROOT} PYTHONDONTWRITEBYTECODE=1 {interpreter()}{words}"
+    return f"PYTHONPATH={reachable_code()} PYTHONDONTWRITEBYTECODE=1 {interpreter()}{words}"
+
+
+@cache
+def reachable_code() -> Path:
+    """Our packages where the server's account may read them: a checkout below /root is closed to it."""
+    if all(folder.stat().st_mode & 0o001 for folder in (ROOT, *ROOT.parents)):
+        return ROOT
+    copied = Path(tempfile.mkdtemp(prefix="toban-code-"))
+    atexit.register(shutil.rmtree, copied, ignore_errors=True)
+    for package in ("backup", "daemon", "toban"):
+        shutil.copytree(ROOT / package, copied / package, ignore=shutil.ignore_patterns("__pycache__"))
+    copied.chmod(0o755)
+    return copied
 
 
 @pytest.fixture

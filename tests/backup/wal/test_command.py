@@ -142,6 +142,7 @@ def test_command_leaves_the_unusual_to_the_ordinary_one(asked: Sequence[str], tm
     assert answer(asked, {"HOME": str(tmp_path), "TOBAN_CONFIG": str(tmp_path / "none.yaml")}) is None
 
 
+@pytest.mark.integration
 def test_command_is_answered_before_the_ordinary_one_is_imported(tmp_path: Path) -> None:
     """Nothing heavy is imported, whoever starts it and for a push as for a fetch."""
     a_place(tmp_path)
@@ -160,6 +161,7 @@ def test_command_is_answered_before_the_ordinary_one_is_imported(tmp_path: Path)
         assert sorted(set(HEAVY) & set(done.stdout.split())) == []
 
 
+@pytest.mark.integration
 def test_command_is_reached_from_the_command_line(tmp_path: Path) -> None:
     """And what it does not answer still is."""
     place = a_place(tmp_path)

@@ -97,6 +97,12 @@ def test_programs_are_looked_for_in_the_named_folders_first(tmp_path: Path) -> N
     assert Manner(compress="none").unpacking("", "") == []
 
 
+def test_gpg_asks_nobody_for_keys() -> None:
+    """A recipient whose key is not here would be looked up elsewhere, each time that a segment is pushed."""
+    words = Manner(compress="none", seal="gpg", recipients=["db1"], programs=["/bin"])
+    assert [words._gpg()[-1], "--no-auto-key-locate" in words.packing()[0]] == ["--no-auto-key-locate", True]
+
+
 @pytest.mark.integration
 def test_gpg_seals_and_opens(tmp_path: Path) -> None:
     """By its own home; whoever has the key reads it."""

@@ -170,6 +170,31 @@ async def test_chain_with_a_segment_of_another_server_is_found_damaged(
     assert "is of another server: its system identifier is 0" in found["segments"].detail
 
 
+async def test_chain_that_cannot_be_opened_is_not_called_damaged(
+    written: Written, tmp_path: Path, around: Surroundings
+) -> None:
+    """Without the key nobody can tell."""
+    place = written.into(tmp_path, without=(1, 2, 3, 4, 5))
+    path = place / written.segments[0]
+    path.rename(path.with_name(f"{path.name}.age"))
+    found = await checks(place, around, Manner(compress="none", seal="age", recipients=("age1x",)))
+    assert [found[name].ok for name in ("segments", "records", "chain", "doubles")] == [None, None, True, True]
+    assert found["segments"].detail.startswith("age: nobody said where its identity file is")
+
+
+async def test_segment_that_retention_lets_go_meanwhile_is_no_damage(
+    written: Written, tmp_path: Path, around: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was there when the reading began."""
+    place = written.into(tmp_path, without=(3, 4, 5))
+    listing = look(place)
+    (place / written.segments[0]).unlink()
+    monkeypatch.setattr("backup.wal.checking.look", lambda _: listing)
+    found = await checks(place, around)
+    assert failing(found) == []
+    assert found["segments"].detail == "2 read through"
+
+
 async def test_chain_whose_records_cannot_be_read_is_not_called_whole(
     written: Written, tmp_path: Path, around: Surroundings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

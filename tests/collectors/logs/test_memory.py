@@ -45,6 +45,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.integration
 def test_killed_at_any_moment_it_counts_each_line_once(tmp_path: Path) -> None:
     """Kill -9 while it reads and writes, again and again: nothing twice, nothing missed, and nothing told goes back."""
     log, memory = tmp_path / "app.log", tmp_path / "memory"

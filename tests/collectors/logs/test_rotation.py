@@ -77,7 +77,7 @@ STEPS = ("line", "line", "begin", "rename", "copy", "pack", "turn", "turn", "res
 
 
 @given(st.lists(st.sampled_from(STEPS), max_size=25))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_line_counts_once_whatever_happens(steps: list[str]) -> None:
     """Lines in halves, rotation of every kind and restarts, in any order: the count is exact at the end."""
     with tempfile.TemporaryDirectory() as folder:

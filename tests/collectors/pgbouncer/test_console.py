@@ -221,6 +221,7 @@ async def test_console_works_in_the_daemons_loop(pgbouncer: PgBouncer) -> None:
     assert await asyncio.to_thread(uvloop.run, ask()) == [12, Reason.UNANSWERED, 12]
 
 
+@pytest.mark.integration
 def test_console_loads_its_driver_late() -> None:
     """A daemon that watches no PgBouncer does not carry psycopg."""
     code = "import sys, daemon.service, daemon.wiring; sys.exit(any(m.startswith('psycopg') for m in sys.modules))"

@@ -1,6 +1,8 @@
 """`toban backup list|show|verify|pin` and `toban restore` on a folder alone: no daemon, no state, no configuration."""
 
+import fcntl
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -12,10 +14,12 @@ from typing import Any
 import pytest
 
 from backup.settings import Encryption
+from daemon.answers.backups_opening import Place, opened
 from tests.daemon.answers.shelves import a_ledger, stored
 from tests.daemon.commanding import Ended, toban
 from toban.backups import BackupRecord
 
+pytestmark = pytest.mark.integration  # whole repositories, restores
 CONTRACT = (
     *("id", "name", "target", "method", "status", "size_bytes", "created_at", "finished_at", "tag"),
     *("verified_at", "proved_at", "files"),
@@ -236,7 +240,6 @@ def test_restore_never_goes_over_what_exists(root: Path, record: BackupRecord) -
     assert done["rto_seconds"] == pytest.approx(sum(done["phases"].values()), abs=0.01)
 
 
-@pytest.mark.integration
 def test_restore_opens_what_is_encrypted_by_the_identity(tmp_path: Path) -> None:
     """With it everything, without it one line; nothing in the clear stays behind."""
     if shutil.which("age-keygen") is None:
@@ -282,3 +285,15 @@ def test_without_a_repository_the_configuration_is_needed() -> None:
     """2: it is not there."""
     ended = typed("backup", "list")
     assert (ended.status, ended.err.count("\n")) == (2, 1)
+
+
+async def test_folder_that_a_command_works_in_is_its_own_and_locked(root: Path, tmp_path: Path) -> None:
+    """Within one that somebody names, which may be a daemon's: what is in use there stays; it goes in the end."""
+    (tmp_path / "state.work").mkdir()
+    async with opened(Place(repository=root, workspace=tmp_path / "state.work")) as shelf:
+        assert shelf.around.workspace.parent == tmp_path / "state.work"
+        another = os.open(shelf.around.workspace, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(another, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(another)
+    assert list((tmp_path / "state.work").iterdir()) == []

@@ -1,6 +1,8 @@
 """`toban backup run|prune|prove|copies|pull` and `toban drill` do the work themselves where no daemon runs."""
 
 import json
+import os
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -11,9 +13,15 @@ from typing import Any
 
 import pytest
 
+from backup.engines.files import FROM_ENVIRONMENT, RESTIC
+from backup.programs import Programs
+from backup.proof import place as places
 from tests.daemon.answers.shelves import a_ledger
 from tests.daemon.commanding import Ended, toban
+from tests.skips import IMPOSSIBLE
 
+pytestmark = pytest.mark.integration  # whole repositories, copies, restores
+ROOT_ALONE = pytest.mark.skipif(os.geteuid() != 0, reason=f"{IMPOSSIBLE}only root becomes somebody else")
 CONTRACT_OF_DRILL = ("ok", "checks", "rpo_seconds", "rto_seconds", "phases")
 
 
@@ -98,6 +106,26 @@ def test_prove_restores_it_and_says_so(home: Path) -> None:
     assert (ended.status, f"{made['id']} is PROVEN: " in ended.out) == (0, True)
     show = typed(home, "backup", "show", made["id"]).out
     assert "Proof" in show
+
+
+@ROOT_ALONE
+def test_state_that_is_closed_to_the_servers_account_stands_in_no_proofs_way(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor in a drill's: root makes a folder elsewhere, gone afterwards; but goes by the one that somebody has named."""
+    text = (home / "config.yaml").read_text()
+    reachable = Path(re.findall("workspace: (.*)/work}", text)[0])
+    monkeypatch.setattr(places, "SPARE", reachable / "spare")
+    (home / "config.yaml").write_text(text.replace("  proof:", "  #proof:"))
+    told(home, "backup", "run", "daily")
+    assert told(home, "backup", "prove")[0]["verdict"] == "proven"
+    assert told(home, "drill")["ok"] is True
+    assert list(reachable.iterdir()) == []
+    home.chmod(0o700)
+    (home / "config.yaml").write_text(text.replace(f"{reachable}/work", f"{home}/closed"))
+    ended = typed(home, "backup", "prove")
+    assert (ended.status, "could not be decided: " in ended.out, "may not pass through" in ended.out) == (1, True, True)
+    assert "0 s: " not in ended.out  # nothing could be done, so nothing took any time
 
 
 def test_prove_with_nothing_to_prove_is_no_pass(home: Path) -> None:
@@ -254,3 +282,21 @@ def test_a_copy_that_is_away_is_not_fine(home: Path) -> None:
     (home / "offsite").rename(home / "unplugged")
     (there,) = told(home, "backup", "copies", status=1)
     assert (there["ok"], there["backups"], bool(there["reason"])) == (False, [], True)
+
+
+@pytest.mark.skipif(not Programs().has(*RESTIC), reason=f"{IMPOSSIBLE}no restic (root: apt-get install restic)")
+def test_files_open_with_the_password_of_their_job(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verified and restored by the configuration alone; without it restic's own variable is asked for."""
+    monkeypatch.delenv(FROM_ENVIRONMENT, raising=False)
+    (home / "etc").mkdir()
+    (home / "etc" / "app.conf").write_text("port = 8432")
+    config = home / "config.yaml"
+    job = f"    - {{name: etc, target: host, method: files, paths: [{home}/etc], password: 'hunter2 \"x\"'}}\n  copies:"
+    config.write_text(config.read_text().replace("  copies:", job))
+    made = told(home, "backup", "run", "etc")
+    assert told(home, "backup", "verify", made["id"])["ok"]
+    assert told(home, "restore", made["id"], "--data-dir", home / "back")["ok"]
+    assert (home / "back" / str(home / "etc" / "app.conf").lstrip("/")).read_text() == "port = 8432"
+    ended = toban("restore", made["id"], "--repository", home / "repository", "--data-dir", home / "other")
+    assert ended.status == 1
+    assert "its password is not known here" in ended.err

@@ -225,6 +225,7 @@ backups:
     place = Path(scene.values["REPO"], "main", "wal")
     name = min(path.name for path in place.iterdir() if SEGMENT.match(path.name))[:24]
     (tmp_path / "repository").mkdir()
+    (tmp_path / "repository" / "repository.json").touch()  # else its disk may not be mounted
     words = ("-c", config, "wal")
     assert toban(*words, "push", scene.cluster.data_dir / "pg_wal" / name).status == 0
     assert (tmp_path / "repository" / "main" / "wal" / name).stat().st_size == 16 * 1024 * 1024

@@ -7,12 +7,12 @@ import pytest
 from backup.errors import BackupError
 from backup.keeper import Keeper
 from backup.keeping.ledger import Ledger
-from backup.settings import Drill, Proof
+from backup.settings import Drill, Job, Proof
 from daemon.backups.agenda import Agenda, keys_of, last_run
 from tests.backup.keeper.conftest import Bench, NewBench, bench, new_bench
 from tests.backup.keeper.records import DAY, a_job, a_record, proved_at
 from tests.builders import START
-from toban.backups import BackupRecord, Status, Trouble
+from toban.backups import BackupRecord, Method, Status, Trouble
 
 __all__ = ["bench", "new_bench"]  # fixtures
 
@@ -40,6 +40,34 @@ async def test_entries_are_what_has_a_schedule(new_bench: NewBench) -> None:
     }
     assert (found["nightly"].jitter_seconds, found["nightly"].window) == (60.0, NIGHTLY.window)
     assert {entry.known_since for entry in found.values()} == {START}
+
+
+BASES = (
+    a_job("base", method=Method.BASE, schedule="0 4 * * 0"),
+    a_job("base-more", method=Method.BASE, schedule="0 4 * * *", type="incremental", of="base"),
+    a_job("base-too", method=Method.BASE, schedule="0 5 1 * *"),
+)
+WAL = a_job("wal", method=Method.WAL, mode="stream")
+
+
+@pytest.mark.parametrize(
+    ("jobs", "records", "first"),
+    [
+        ((*BASES, WAL), (), {"base": START + 300}),
+        ((*BASES, WAL), (a_record("b", method=Method.BASE, target="other"), a_record()), {"base": START + 300}),
+        ((*BASES, WAL), (a_record("b", method=Method.BASE, status=Status.FAILED),), {"base": START + 300}),
+        ((*BASES, WAL), (a_record("b", method=Method.BASE),), {}),
+        ((*BASES, WAL), (a_record("b", method=Method.BASE, status=Status.RUNNING),), {}),
+        (BASES, (), {}),
+    ],
+)
+async def test_first_base_backup_does_not_let_the_wal_wait(
+    new_bench: NewBench, jobs: tuple[Job, ...], records: tuple[BackupRecord, ...], first: dict[str, float]
+) -> None:
+    """Where there is none of the target, the first full one is made soon: without it WAL reaches no moment."""
+    agenda, _ = await an_agenda(await new_bench(*jobs, NIGHTLY))
+    agenda.records = records
+    assert {entry.key: entry.first_at for entry in agenda.entries() if entry.first_at is not None} == first
 
 
 async def test_proofs_are_not_planned_where_nobody_wants_them(new_bench: NewBench) -> None:

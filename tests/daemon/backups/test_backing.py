@@ -1,9 +1,12 @@
 """Backups in the running daemon: told of, asked for, taken over at a reload, ended at the stop."""
 
 import asyncio
+import fcntl
+import os
 import shutil
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -21,6 +24,7 @@ from daemon.configuration.targets import PostgresqlTarget, Target
 from daemon.configuration.tree import Configuration
 from tests.backup.keeper.conftest import Scripted
 from tests.backup.keeper.records import DAY, MAIN, a_job
+from tests.conftest import NewCluster
 from tests.waiting import eventually
 from toban.backups import Status, Trouble
 from toban.clock import SystemClock
@@ -241,6 +245,86 @@ async def test_stop_ends_what_is_under_way(new_stage: NewStage) -> None:
     assert list((stage.home / "repository").glob("main/dump/*")) == []
 
 
+async def test_stop_ends_jobs_before_streams_and_programs_last(
+    new_stage: NewStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job may need what another one brings; and what is begun once all is closed nobody would end."""
+    stage = await new_stage()
+    begun, order = asyncio.Event(), list[str]()
+
+    async def for_ever(_: Making) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            order.append("job")
+
+    async def noted(name: str) -> None:
+        order.append(name)
+
+    stage.engine.acts = [for_ever]
+    stage.backing.begin("nightly", tag=None, why="a test", tell=lambda _: None)
+    await asyncio.wait_for(begun.wait(), 10)
+    with monkeypatch.context() as patching:
+        patching.setattr(stage.backing._streams, "stop", lambda: noted("streams"))
+        patching.setattr(stage.backing._children, "close", lambda: noted("programs"))
+        await stage.backing.stop()
+    assert order == ["job", "streams", "programs"]
+
+
+async def test_stop_waits_for_nothing_for_ever(new_stage: NewStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that does not end holds up neither the streams nor the programs."""
+    stage = await new_stage()
+    begun, go, order = asyncio.Event(), asyncio.Event(), list[str]()
+
+    async def stubborn(_: Making) -> None:
+        begun.set()
+        while not go.is_set():
+            with suppress(asyncio.CancelledError):
+                await go.wait()
+
+    async def noted(name: str) -> None:
+        order.append(name)
+
+    stage.engine.acts = [stubborn]
+    task = stage.backing.begin("nightly", tag=None, why="a test", tell=lambda _: None)
+    await asyncio.wait_for(begun.wait(), 10)
+    with monkeypatch.context() as patching:
+        patching.setattr(backing_module, "JOBS_PART_SECONDS", 0.05)
+        patching.setattr(stage.backing._streams, "stop", lambda: noted("streams"))
+        patching.setattr(stage.backing._children, "close", lambda: noted("programs"))
+        await stage.backing.stop()
+    assert (order, task.done()) == (["streams", "programs"], False)
+    go.set()
+    await asyncio.wait([task])
+
+
+async def test_empty_mount_point_is_a_trouble_and_no_new_repository(
+    new_stage: NewStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a restart of the machine the disk was not mounted: nothing is written there until it is."""
+    monkeypatch.setattr(backing_module, "TELL_SECONDS", 0.02)
+    stage = await new_stage()
+    await eventually(lambda: stage.values("toban").get("repository_up") == 1.0)
+    await stage.backing.stop()
+    disk, elsewhere = stage.home / "repository", stage.home / "elsewhere"
+    disk.rename(elsewhere)
+    disk.mkdir()
+    again = await new_stage()
+    await eventually(lambda: again.values("toban").get("repository_up") == 0.0)
+    found = again.backing.component()
+    assert found is not None
+    assert (found.state, "there was a repository before" in found.reason) == (Health.CRITICAL, True)
+    assert f"rm {stage.home}/state.repository" in found.reason
+    with pytest.raises(BackupError, match="there was a repository before"):
+        await again.backing.begin("nightly", tag=None, why="a test", tell=lambda _: None)
+    assert list(disk.iterdir()) == []
+    disk.rmdir()
+    elsewhere.rename(disk)
+    await eventually(lambda: again.values("toban").get("repository_up") == 1.0)
+
+
 async def test_missed_run_is_caught_up_as_soon_as_the_repository_is_there(new_stage: NewStage) -> None:
     """It is known for three days and has never run."""
     stage = await new_stage(a_job("other", nice=0))
@@ -255,14 +339,18 @@ async def test_missed_run_is_caught_up_as_soon_as_the_repository_is_there(new_st
 
 
 async def test_what_an_earlier_life_left_in_the_workspace_is_cleared(tmp_path: Path, new_stage: NewStage) -> None:
-    """Password files among it; scratch places have leases of their own."""
+    """Password files among it; scratch places have leases of their own, and a command that works there has a lock."""
     workspace = tmp_path / "state.work"
     (workspace / "verify-x").mkdir(parents=True)
     (workspace / "verify-x" / "pgpass").write_text("secret")
     (workspace / "scratch-y").mkdir()
+    (workspace / "toban-held").mkdir()
     (workspace / "file").write_text("")
+    held = os.open(workspace / "toban-held", os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_SH)
     await new_stage()
-    assert {path.name for path in workspace.iterdir()} == {"scratch-y"}
+    assert {path.name for path in workspace.iterdir()} == {"scratch-y", "toban-held"}
+    os.close(held)
     shutil.rmtree(workspace)
 
 
@@ -273,3 +361,39 @@ async def test_alert_waits_for_its_backup_and_is_told_what_stands_against_it(new
     assert await stage.backing.obstacle("nightly") == ""
     assert (await stage.backing.run("nightly", "alert x")).status is Status.OK
     assert "none is called nihgtly" in await stage.backing.obstacle("nihgtly")
+
+
+@pytest.mark.integration
+async def test_lag_of_an_idle_server_is_there_soon_with_two_lines_of_configuration(
+    new_cluster: NewCluster, tmp_path: Path
+) -> None:
+    """A DSN and a repository: the stream has all there is, and is told of without waiting for the next minutes."""
+    server = new_cluster(15, settings={"wal_level": "replica", "max_wal_senders": "4"})
+    target = PostgresqlTarget(name="main", dsn=server.dsn())
+    collections: list[Collection] = []
+    backing = Backing(
+        Configuration(
+            node="db1",
+            state=f"sqlite://{tmp_path}/state.db",
+            backups=Backups(repository=tmp_path / "repository", floor=1),
+            targets=(target,),
+        ),
+        clock=SystemClock(),
+        accept=lambda collection, _: collections.append(collection),
+        random=RANDOM,
+    )
+
+    def lags() -> list[float]:
+        samples = [sample for one in collections for sample in one.samples]
+        return [sample.value for sample in samples if sample.metric.name == "toban_wal_archive_lag_seconds"]
+
+    async def all_is_here() -> bool:
+        assert backing._streams is not None
+        return (await backing._streams.standings(backing.plan, ()))["main"].lag_seconds == 0.0
+
+    await backing.start()
+    try:
+        await eventually(lags, within_seconds=30)
+        await eventually(all_is_here, within_seconds=30)
+    finally:
+        await backing.stop()

@@ -1,19 +1,24 @@
 """What goes on all the time: WAL that is received, the heartbeat, and how the WAL of each target stands."""
 
+import os
+import shutil
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from backup.children import Children
+from backup.children import Children, Command
 from backup.engines.contract import Origin, Surroundings
 from backup.plan import Plan, planned
 from backup.programs import Programs
 from backup.repository.repository import Repository
 from backup.settings import Backups, Beat, Encryption, Job
+from backup.wal.command import answer
 from backup.wal.manner import known_manner
 from daemon.backups.streams import Streams, manner_of, slot_of
 from tests.backup.keeper.records import MAIN, a_job
+from tests.backup.wal.places import a_file, names_in
 from tests.clusters import Cluster
 from tests.conftest import NewCluster
 from tests.waiting import eventually
@@ -115,6 +120,76 @@ async def test_stream_that_cannot_flow_says_why(tmp_path: Path, around: Surround
         assert streams.troubles() == {}  # it is only about to begin
         await eventually(lambda: "Connect call failed" in streams.troubles().get("main", ""), within_seconds=30)
         assert (await streams.standings(plan, ()))["main"].ranges == ()
+    finally:
+        await streams.stop()
+
+
+@pytest.mark.integration
+async def test_idle_server_that_archives_is_not_late(
+    new_cluster: NewCluster, tmp_path: Path, around: Surroundings
+) -> None:
+    """All that it wrote came an hour ago: nothing would be lost with it."""
+    server = new_cluster(15, settings={"wal_level": "replica", "archive_mode": "on", "archive_command": "true"})
+    root = tmp_path / "repository"
+    repository = Repository(root, around=around)
+    await repository.open()
+    streams = Streams(around)
+    job = a_job("wal", method=Method.WAL, mode="archive", compress="none")
+    plan = a_plan(server, root, job)
+    await streams.renew(plan, repository)
+    server.psql("checkpoint")
+    name = server.psql("select pg_walfile_name(pg_switch_wal())")
+    place = root / "main" / "wal"
+    shutil.copyfile(server.data_dir / "pg_wal" / name, place / name)
+    os.utime(place / name, times=(0, SystemClock().now() - 3600))
+    standing = (await streams.standings(plan, ()))["main"]
+    assert standing.lag_seconds == 0
+    server.stop()
+    standing = (await streams.standings(plan, ()))["main"]
+    assert standing.lag_seconds == pytest.approx(3600, abs=300)
+    await streams.stop()
+    assert list(around.workspace.iterdir()) == []
+
+
+@pytest.mark.integration
+async def test_first_push_that_knows_the_repository_alone_is_sealed(tmp_path: Path, around: Surroundings) -> None:
+    """The place is made with the manner in it, before any WAL has come."""
+    root = tmp_path / "repository"
+    keys = await around.children.run(Command(words=("age-keygen",)), within_seconds=30)
+    made = keys.checked("age-keygen").text
+    recipient = next(line.rpartition(" ")[2] for line in made.splitlines() if "public key" in line)
+    sealed = Encryption(method="age", recipients=(recipient,))
+    job = a_job("wal", method=Method.WAL, mode="archive", compress="none")
+    plan = planned(Backups(repository=root, jobs=(job,), encryption=sealed), (MAIN,))
+    repository = Repository(root, around=around)
+    await repository.open()
+    streams = Streams(around)
+    await streams.renew(plan, repository)
+    segment = a_file(tmp_path / "pg_wal")
+    assert answer(["wal", "push", "--repository", str(root), "--target", "main", str(segment)], {}) == 0
+    assert f"{segment.name}.age" in names_in(root / "main" / "wal")
+    assert segment.name not in names_in(root / "main" / "wal")
+    await streams.stop()
+
+
+@pytest.mark.integration
+async def test_stream_whose_wal_is_not_packed_says_why(
+    new_cluster: NewCluster, tmp_path: Path, around: Surroundings
+) -> None:
+    """It is received, and lies there in the clear: its program is not on this machine."""
+    server = new_cluster(15, settings={"wal_level": "replica", "max_wal_senders": "4"})
+    root = tmp_path / "repository"
+    plan = a_plan(server, root, WAL)
+    repository = Repository(root, around=around)
+    await repository.open()
+    streams = Streams(around)
+    try:
+        await streams.renew(plan, repository)
+        await eventually(lambda: streams.receiving("main") is True, within_seconds=30)
+        receiver = streams._kept["main"].receiver
+        assert receiver is not None
+        receiver.state = replace(receiver.state, packing="age: is not on this machine")
+        assert streams.troubles() == {"main": "it is received, and lies there as it came: age: is not on this machine"}
     finally:
         await streams.stop()
 

@@ -1,6 +1,7 @@
 """Every mistake has a fixture, and its exact message beside it: `<mistake>.yaml` and `<mistake>.expected`."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
 
@@ -8,9 +9,19 @@ import pytest
 
 from daemon.configuration import Problems, load
 from daemon.configuration.lending import UnreadableError
+from daemon.configuration.tree import Configuration
 
 FIXTURES = Path(__file__).parent / "fixtures"
 MISTAKES = sorted(path.stem for path in FIXTURES.glob("*.yaml"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def schema_made_once() -> Iterator[None]:
+    """It is the same for every mistake, and takes longer than all the rest."""
+    with pytest.MonkeyPatch.context() as patch:
+        schema = Configuration.model_json_schema()
+        patch.setattr(Configuration, "model_json_schema", staticmethod(lambda: schema))
+        yield
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

@@ -30,6 +30,7 @@ from toban.clock import SystemClock
 from toban.outcomes import Reason
 from toban.samples import Findings
 
+pytestmark = pytest.mark.integration
 HOURS = 3600.0
 
 
