@@ -1,7 +1,8 @@
 """A small shell of its own that holds the other end of our pipe: when we are gone, it ends what we had started."""
 
 import asyncio
-from asyncio.subprocess import DEVNULL, PIPE, Process
+import os
+from asyncio.subprocess import DEVNULL, Process
 from contextlib import suppress
 from typing import Final
 
@@ -22,6 +23,7 @@ class Guardian:
 
     def __init__(self) -> None:
         self._process: Process | None = None
+        self._pipe: int | None = None  # our end of it
         self._opening = asyncio.Lock()
         self.closed = False
         """It was told to go, and nothing is to be begun any more."""
@@ -32,20 +34,33 @@ class Guardian:
             if self.closed:
                 return
             if self._process is None or self._process.returncode is not None:
-                words = ("/bin/sh", "-c", GUARDIAN, "toban-guardian")
-                self._process = await asyncio.create_subprocess_exec(
-                    *words, stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL, cwd="/", start_new_session=True
-                )
-            if self._process.stdin is not None:
-                with suppress(OSError):
-                    self._process.stdin.write(f"{sign} {group}\n".encode())
-                    await self._process.stdin.drain()
+                await self._begin()
+            if self._pipe is not None:
+                with suppress(OSError):  # it is gone: the next one is begun with the next group
+                    os.write(self._pipe, f"{sign} {group}\n".encode())
 
     async def close(self) -> None:
         """It goes, and ends what is left, if anything is; no other comes after it."""
         self.closed = True
         async with self._opening:
-            if self._process is not None and self._process.stdin is not None:
-                self._process.stdin.close()
+            self._let_go()
+            if self._process is not None:
                 await self._process.wait()
             self._process = None
+
+    async def _begin(self) -> None:
+        self._let_go()
+        theirs, self._pipe = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self._pipe, False)  # a few bytes for each group: what does not fit is lost, and nobody waits
+        try:
+            words = ("/bin/sh", "-c", GUARDIAN, "toban-guardian")
+            self._process = await asyncio.create_subprocess_exec(
+                *words, stdin=theirs, stdout=DEVNULL, stderr=DEVNULL, cwd="/", start_new_session=True
+            )
+        finally:
+            os.close(theirs)
+
+    def _let_go(self) -> None:
+        pipe, self._pipe = self._pipe, None
+        if pipe is not None:
+            os.close(pipe)

@@ -111,7 +111,6 @@ def _name(quoted: bytes) -> str:
 
 def main(words: list[str]) -> int:
     """Read the input."""
-    os.umask(0o077)
     if words[0] == "pass":
         dump = read(sys.stdin.buffer, sys.stdout.buffer)
         Path(words[1]).write_text(json.dumps(dump.told))
@@ -121,4 +120,5 @@ def main(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    os.umask(0o077)
     sys.exit(main(sys.argv[1:]))

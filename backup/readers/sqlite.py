@@ -230,7 +230,6 @@ def _told(error: Exception) -> dict[str, str]:
 
 def main(words: list[str]) -> int:
     """Do one thing, and tell; 1 when it went wrong."""
-    os.umask(0o077)
     try:
         if words[0] == "copy":
             found = copy(Path(words[1]), Path(words[2]), float(words[3]))
@@ -243,4 +242,5 @@ def main(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    os.umask(0o077)
     sys.exit(main(sys.argv[1:]))

@@ -227,8 +227,9 @@ def archiving(major: int, **settings: str) -> Iterator[Bench]:
     """A server that archives its WAL by cp, and a folder for its backups."""
     home = Path(tempfile.mkdtemp(prefix="toban-base-"))
     home.chmod(0o755)
-    (home / "main").mkdir(mode=0o755)
-    (home / "main" / "wal").mkdir(mode=0o755)
+    for folder in (home / "main", home / "main" / "wal"):
+        folder.mkdir()
+        folder.chmod(0o755)  # whatever the umask: the server archives into it
     own = {
         "archive_mode": "on",
         "archive_command": f'cp "%p" "{home}/main/wal/half" && mv "{home}/main/wal/half" "{home}/main/wal/%f"',
