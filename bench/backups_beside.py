@@ -53,6 +53,7 @@ def pushes(there: Shop, rounds: int) -> bool:
     """One call a segment, as archive_command makes it, one after the other."""
     segments = _segments(there)
     config = _configuration(there, wal=True)
+    asyncio.run(there.keeper.open())  # archiving begins no repository of its own
     bare, ours = [], []
     for number in range(rounds):
         copies = there.folder / f"copies{number}"
@@ -94,11 +95,11 @@ def grown(there: Shop, _rounds: int) -> bool:
     with subprocess.Popen([TOBAN, "-c", config, "run"], stderr=subprocess.DEVNULL) as daemon:
         try:
             time.sleep(SETTLE_SECONDS)
-            before, most, over = memory(daemon.pid).resident_bytes, [0], threading.Event()
+            before, most, over = memory(daemon.pid).own_bytes, [0], threading.Event()
 
             def watch() -> None:
                 while not over.wait(0.2):
-                    most[0] = max(most[0], memory(daemon.pid).resident_bytes)
+                    most[0] = max(most[0], memory(daemon.pid).own_bytes)
 
             watching = threading.Thread(target=watch, daemon=True)
             watching.start()
@@ -167,6 +168,7 @@ def _configuration(there: Shop, *, wal: bool = False) -> Path:
         "targets": [{"name": "main", "kind": "postgresql", "dsn": there.cluster.dsn()}],
         "backups": {"repository": str(there.folder / "repository"), "jobs": jobs},
     }
+    (there.folder / "state").mkdir(exist_ok=True)  # the daemon's, which keeps there what makes `wal push` quick
     path = there.folder / "config.yaml"
     path.write_text(yaml.safe_dump(json.loads(json.dumps(tree))))
     os.chmod(path, 0o644)  # noqa: PTH101 - it holds no secret
