@@ -75,7 +75,7 @@ class Actions:
             return _refused(INTERRUPTED)
         try:
             done = await self._done(notice, notice.action.kind, notice.action.name)
-        except Exception as error:
+        except Exception as error:  # an action is never begun twice, so its fault has to be its outcome
             logger.exception("action_fault", kind=notice.action.kind, name=notice.action.name)
             return _refused(f"a fault of Toban's own: {type(error).__name__}")
         return done if done.outcome is Outcome.SENT else _refused(done.detail)

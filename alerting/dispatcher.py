@@ -220,7 +220,7 @@ class Dispatcher:
         """Why it need not be sent. A fault in telling that is no reason to keep silent."""
         try:
             return self._recheck(notice)
-        except Exception:
+        except Exception:  # in doubt a message is sent
             logger.exception("recheck_fault", rule=notice.alert.key.rule)
             return ""
 
@@ -296,7 +296,7 @@ class Dispatcher:
             self._woken.clear()
             try:
                 await self.mind()
-            except Exception:
+            except Exception:  # a loop of its own: it must outlive any fault
                 logger.exception("outbox_fault")
             with suppress(TimeoutError):
                 async with asyncio.timeout(KEEP_SECONDS):

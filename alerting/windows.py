@@ -236,7 +236,7 @@ class Windows:
         while True:
             try:
                 await self.tend(now())
-            except Exception:
+            except Exception:  # a loop of its own: it must outlive any fault
                 logger.exception("windows_fault")  # a fault of our own costs what lies back, never the watch
             await asyncio.sleep(WAIT_SECONDS)
 

@@ -110,7 +110,7 @@ class Keeper:
             except BackupError as error:
                 self._report(Kind.FAILED, job.target, name, error.reason)
                 raise
-            except Exception as error:
+            except Exception as error:  # told to people, and raised again
                 self._report(Kind.FAILED, job.target, name, f"a fault of Toban's own: {type(error).__name__}")
                 raise
 

@@ -149,7 +149,7 @@ class Schedule:
     async def _supervised(self, entry: Entry, moment: float) -> None:
         try:
             await entry.run(moment)
-        except Exception:
+        except Exception:  # one entry's fault keeps no other from its moment
             logger.exception("schedule_fault", what=entry.key)
 
     async def _look(self) -> None:

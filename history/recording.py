@@ -138,7 +138,7 @@ class History:
                 self._put_back(batch, weight)
                 await self._file.give_up(error)
                 return False
-            except Exception:
+            except Exception:  # counted as lost, and raised again
                 self.dropped += sum(len(entry.values) for entry in batch)
                 raise  # a fault of our own, and the same batch would meet it again
             return True
@@ -206,6 +206,6 @@ async def _supervised(turn: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             await turn()
-        except Exception:
+        except Exception:  # a loop of its own: it must outlive any fault
             logger.exception("history_fault")
             await asyncio.sleep(COMMIT_SECONDS)

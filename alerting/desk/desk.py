@@ -256,7 +256,7 @@ class Desk(Orders):
             return {}
         try:
             evidence = self._surroundings.evidence(alert)
-        except Exception:
+        except Exception:  # an alert without evidence is better than none
             logger.exception("evidence_fault", alert=alert.key.text)
             return {}
         return {alert.episode: evidence} if evidence else {}
@@ -321,7 +321,7 @@ class Desk(Orders):
         """A fault of our own with one alert costs no other one anything, and is tried again."""
         try:
             work()
-        except Exception:
+        except Exception:  # one alert's fault keeps no other from being told
             self.faults += 1
             logger.exception("desk_fault", alert=key.text)
             alert = self._roster.of(key)

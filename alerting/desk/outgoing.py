@@ -151,7 +151,7 @@ class Outgoing:
         """Whether the book has it. A fault of the book's own shall not cost a message."""
         try:
             return await self._book.write(page)
-        except Exception:
+        except Exception:  # a book at fault is one that has not kept it: it is offered again
             logger.exception("book_fault")
             return False
 

@@ -34,6 +34,6 @@ async def supervised(turn: Callable[[], Awaitable[object]]) -> None:
     while True:
         try:
             await turn()
-        except Exception:
+        except Exception:  # a loop of its own: it must outlive any fault
             logger.exception("desk_fault")
             await asyncio.sleep(PAUSE_SECONDS)

@@ -67,7 +67,7 @@ class Deeds:
             while self._waiting:
                 try:
                     await self.do(self._waiting.popleft())
-                except Exception:
+                except Exception:  # a loop of its own: it must outlive any fault
                     logger.exception("outbox_fault")
             self._woken.clear()
             await self._woken.wait()
@@ -87,7 +87,7 @@ class Deeds:
                 return await self._act(notice)
         except TimeoutError:
             return Delivery(outcome=Outcome.REFUSED, detail="no end within a day")
-        except Exception as error:
+        except Exception as error:  # whatever an action raises is what became of it
             logger.exception("action_fault")
             return Delivery(outcome=Outcome.REFUSED, detail=f"a fault of the action's own: {type(error).__name__}")
 

@@ -103,7 +103,7 @@ class Post:
             self._woken.clear()
             try:
                 wait = await self.turn()
-            except Exception:
+            except Exception:  # a loop of its own: it must outlive any fault
                 logger.exception("outbox_fault", channel=self.name)
                 wait = FAULT_SECONDS
             if wait > 0:
@@ -161,7 +161,7 @@ class Post:
         proper = not entry.plain
         try:
             letter = self._office.letter(notice, self.channel, members) if proper else plain(notice, members)
-        except Exception:
+        except Exception:  # a plain letter is better than none
             logger.exception("letter_fault", channel=self.name, rule=notice.alert.key.rule)
             letter, proper = plain(notice, members), False
         return replace(letter, thread=self._office.thread(notice.alert.episode, self.name) or {}), proper

@@ -88,7 +88,10 @@ def carry_out(
     except TobanError as error:
         return said(error, action)
     except Exception as error:  # noqa: BLE001 - the last stop: PostgreSQL must never take a fault for "not there"
-        print(f"toban: internal fault: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201 - for its log
+        from toban.secrets import blot  # noqa: PLC0415 - late: it would cost every segment its start
+
+        line = f"toban: internal fault: {type(error).__name__}: {blot(str(error))}"
+        print(line, file=sys.stderr)  # noqa: T201 - for its log
         return FAILED if action == "push" else ABORT
     return 0 if there else MISSING
 

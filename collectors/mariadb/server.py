@@ -109,7 +109,7 @@ class MariadbServer(SqlSource):
             connection = self._asking = await self._connect(asked_settings(limit), database)
             self.answered_at = self.clock.monotonic()
             return await answer_of(connection, load_driver().cursors.SSCursor, sql, most_rows=most_rows)
-        except Exception as error:
+        except Exception as error:  # the driver raises more than its own errors; each becomes one of ours
             raise self._error(error) from error
         finally:
             if connection is not None:
@@ -189,7 +189,7 @@ class MariadbServer(SqlSource):
                 return await self._entered(driver, said, database)
         except ServerError:
             raise
-        except Exception as error:
+        except Exception as error:  # the driver raises more than its own errors; each becomes one of ours
             raise ServerError(number_of(error), explain_refusal(error, self.dsn)) from error
 
     async def _entered(self, driver: Any, said: Settings, database: str | None) -> Any:  # noqa: ANN401 - the driver's
@@ -209,7 +209,7 @@ class MariadbServer(SqlSource):
         try:
             async with asyncio.timeout(self.limits.statement_timeout + GRACE_SECONDS):
                 rows = await _rows(connection, sql, values)
-        except Exception as error:
+        except Exception as error:  # the driver raises more than its own errors; each becomes one of ours
             raised = self._error(error)
             if raised.number in LOST or not raised.number:
                 connection.close()  # the answer is still to come, or nobody knows: of no further use

@@ -59,7 +59,7 @@ class PgBouncerConsole(Source):
                 return await self._asked(wire, what)
             except TimeoutError:
                 raise  # deaf, not restarted
-            except Exception:
+            except Exception:  # raised again, but for a connection that had gone stale
                 if wire is not held or self._wire is not None or lock is not self._asking:
                     raise
             # It had been open since an earlier turn, and PgBouncer has restarted since: what counts is the one now.

@@ -104,7 +104,7 @@ async def _advised(target: PostgresqlTarget, told: Given, host: HostMachine) -> 
     try:
         async with asyncio.timeout(ASK_SECONDS):
             settings = settings_of(await source.fetch(_QUERY, names()))
-    except Exception as error:
+    except Exception as error:  # the source has a reason for each, and one for a fault of our own
         failure = source.explain(error)
         raise UnavailableError(f"target {target.name}", failure.detail, failure.hint) from error
     finally:

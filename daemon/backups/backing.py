@@ -224,7 +224,7 @@ class Backing:
         while True:
             try:
                 await self._tell()
-            except Exception:
+            except Exception:  # a loop of its own: it must outlive any fault
                 logger.exception("backups_fault")
             with suppress(TimeoutError):
                 async with asyncio.timeout(TELL_SECONDS):
@@ -321,7 +321,7 @@ class Backing:
                     )
                     if outline(before) != outline(self._standings):
                         self.wake()
-            except Exception:
+            except Exception:  # a loop of its own: it must outlive any fault
                 logger.exception("backups_fault")
             settling = self._streams is not None and self._streams.settling(self._standings)
             await asyncio.sleep(SOON_SECONDS if settling else TELL_SECONDS / 2)
@@ -333,7 +333,7 @@ class Backing:
             try:
                 if self._readings is not None and self._streams is not None:
                     await self._readings.look(self._streams.kept())
-            except Exception:
+            except Exception:  # a loop of its own: it must outlive any fault
                 logger.exception("backups_fault")
             await asyncio.sleep(READ_AGAIN_SECONDS)
 
@@ -345,7 +345,7 @@ class Backing:
                     await self._keeper.catch_up(_unheard)
             except BackupError as error:
                 logger.warning("copy_behind", why=error.reason)
-            except Exception:
+            except Exception:  # copies that lag must not end what keeps backups
                 logger.exception("backups_fault")
 
 

@@ -189,7 +189,7 @@ async def _supervised(receiver: Receiver) -> None:
     while True:
         try:
             await receiver.run()
-        except Exception:
+        except Exception:  # a loop of its own: it must outlive any fault
             logger.exception("receiver_fault", target=receiver.stream.target)
         await asyncio.sleep(AGAIN_SECONDS)
 
@@ -198,7 +198,7 @@ async def _beating(heart: Heart) -> None:
     while True:
         try:
             await heart.run()
-        except Exception:
+        except Exception:  # a loop of its own: it must outlive any fault
             logger.exception("heartbeat_fault")
         await asyncio.sleep(AGAIN_SECONDS)
 

@@ -327,7 +327,7 @@ class Duty:
         while True:
             try:
                 self._turn_over_ourselves()
-            except Exception:
+            except Exception:  # a loop of its own: it must outlive any fault
                 logger.exception("duty_fault")
             await asyncio.sleep(OWN_SECONDS)
 
@@ -364,7 +364,7 @@ class Duty:
                         logger.warning("not_refreshed", channel=channel.name, why=delivery.detail)
                 except TimeoutError:
                     logger.warning("not_refreshed", channel=channel.name, why="no answer in time")
-                except Exception:
+                except Exception:  # one channel's fault keeps no other from being refreshed
                     logger.exception("duty_fault")
 
     def _beat(self, configuration: Configuration) -> None:

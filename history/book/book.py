@@ -103,7 +103,7 @@ class Book:
         while True:
             try:
                 await self.tend()
-            except Exception:
+            except Exception:  # a loop of its own: it must outlive any fault
                 logger.exception("book_fault")
             for _ in range(int(TEND_SECONDS / RETRY_SECONDS)):
                 await asyncio.sleep(RETRY_SECONDS)
@@ -153,7 +153,7 @@ class Book:
                 batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_PAGES))]
                 try:
                     kept = await self._commit([page for page, _ in batch])
-                except Exception:
+                except Exception:  # one bad page must not take the others of its batch along
                     logger.exception("book_fault")
                     await self._one_by_one(batch)
                     continue
@@ -182,7 +182,7 @@ class Book:
         for page, answer in batch:
             try:
                 kept = await self._commit([page])
-            except Exception:
+            except Exception:  # a fault in one page is told, and the next is written
                 logger.exception("book_page_lost")
                 kept = False
             answer.set_result(kept)

@@ -177,7 +177,7 @@ async def _watched(pieces: AsyncIterator[bytes], failures: list[BaseException]) 
     try:
         async for piece in pieces:
             yield piece
-    except Exception as error:
+    except Exception as error:  # kept for whoever asks why, and raised again
         failures.append(error)
         raise
 
@@ -198,7 +198,7 @@ def _translated(
     except ImportError as error:
         hint = "pip install 'toban[offsite]'"
         raise BackupError(what, "obstore is not installed", hint, trouble=Trouble.PROGRAM) from error
-    except Exception as error:
+    except Exception as error:  # obstore has errors of many kinds; they become one of ours
         own = next((one for one in failures if isinstance(one, BackupError)), None)
         if own is not None:
             raise own from None
