@@ -11,7 +11,8 @@ from prometheus_client.core import Metric as Family
 from daemon.documents import Document, metric_documents, own_documents
 from daemon.http.exposition import Exposition, Format
 from daemon.http.sections import Section
-from daemon.instruments import Instruments, Joined, Standings
+from daemon.instruments import Instruments, Joined
+from daemon.standings import Standings
 from daemon.watch import Watch
 from history.current import Current
 from toban.clock import Clock
@@ -39,16 +40,20 @@ class World:
     backups: "Keeping | None" = None  # who keeps backups; None where none are configured
     opened: bool = False  # every configured target has its watch; before that, none missing means nothing
 
+    _standings: Standings | None = None
+
     @property
     def own(self) -> Joined:
         """What Toban says of itself and of how its targets stand."""
-        return Joined(self.instruments.registry, Standings(self.watches.values, self.gauges))
+        if self._standings is None:  # one for all scrapes: it remembers what it said
+            self._standings = Standings(self.watches.values, self.gauges)
+        return Joined(self.instruments.registry, self._standings)
 
-    def page(self, form: Format) -> Iterator[Section]:
+    def page(self, form: Format) -> Iterator[Section | None]:
         """All of `/metrics`."""
         return self.exposition.page(self.current.collections(self.clock.monotonic()), self.own, form)
 
-    def page_of(self, target: str, form: Format) -> Iterator[Section]:
+    def page_of(self, target: str, form: Format) -> Iterator[Section | None]:
         """`/probe`: one target's values alone."""
         collections = [c for c in self.current.collections(self.clock.monotonic()) if c.target == target]
         own = Standings(lambda: [self.watches[target]], lambda: ())

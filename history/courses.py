@@ -5,9 +5,10 @@ each time would mean to unpack an hour's journal of every target for a handful o
 """
 
 import asyncio
-from collections import deque
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from itertools import chain
 from typing import NamedTuple, Protocol
 
 from history.reading import SeriesHistory
@@ -15,6 +16,9 @@ from history.trends import DAY, Place
 from toban.samples import Collection
 
 MOST_COURSES = 5000  # of all targets; one more is left out until an old one has gone
+SWEEP_SECONDS = 3600.0
+
+Labels = tuple[tuple[str, str], ...]
 
 
 class Look(NamedTuple):
@@ -38,7 +42,7 @@ class SeriesKey(NamedTuple):
 
     target: str
     metric: str
-    labels: tuple[tuple[str, str], ...]
+    labels: Labels
 
     @property
     def name(self) -> str:
@@ -94,7 +98,7 @@ class _Means:
 
     def __init__(self, look: Look) -> None:
         self._look = look
-        self._done: deque[Place] = deque(maxlen=look.width)
+        self._done = array("d")  # moment, value, moment, value …: thousands of courses lie in memory for days
         self._step = -1
         self._clear()
 
@@ -104,8 +108,7 @@ class _Means:
     def add(self, at: float, value: float) -> None:
         step = int(at // self._look.step_seconds)
         if step != self._step:
-            self._done.extend(self._under_way())
-            self._clear()
+            self._put_away()
             self._step = step
         self._count += 1
         self._moments += at
@@ -114,10 +117,17 @@ class _Means:
     def precede(self, places: Iterable[Place]) -> None:
         first = next(iter(self.places()), None)
         before = [place for place in places if first is None or place[0] < first[0] - self._look.step_seconds / 2]
-        self._done = deque([*before, *self._done], maxlen=self._look.width)
+        self._done = array("d", chain.from_iterable(before)) + self._done
+        del self._done[: -2 * self._look.width]
 
     def places(self) -> list[Place]:
-        return [*self._done, *self._under_way()]
+        return [*zip(self._done[::2], self._done[1::2], strict=True), *self._under_way()]
+
+    def _put_away(self) -> None:
+        for place in self._under_way():
+            self._done.extend(place)
+        del self._done[: -2 * self._look.width]
+        self._clear()
 
     def _under_way(self) -> Iterator[Place]:
         if self._count:
@@ -130,7 +140,9 @@ class Courses:
     def __init__(self, metrics: Iterable[str], open_past: Callable[[], AbstractContextManager[Remembered]]) -> None:
         self._metrics = frozenset(metrics)
         self._open_past = open_past
-        self._courses: dict[SeriesKey, Course] = {}
+        self._courses: dict[tuple[str, str], dict[Labels, Course]] = {}  # by target and metric
+        self._count = 0
+        self._swept_at = float("-inf")
         self.filling = asyncio.Lock()
         self.filled = False
 
@@ -140,7 +152,7 @@ class Courses:
             if sample.metric.name in self._metrics:
                 labels = tuple(zip(sample.metric.labels, sample.labels, strict=True))
                 key = SeriesKey(collection.target, sample.metric.name, labels)
-                course = self._courses.get(key) or self._begun(key, sample.taken_at)
+                course = self._course(key, sample.taken_at)
                 if course is not None:
                     course.add(sample.taken_at, sample.value)
 
@@ -164,7 +176,7 @@ class Courses:
 
     def _precede(self, look: Look, series: SeriesHistory) -> None:
         key = SeriesKey(series.target, series.name, tuple(series.labels.items()))
-        course = self._courses.get(key) or self._begun(key, series.until)
+        course = self._course(key, series.until)
         if course is not None:
             middle = look.step_seconds / 2
             course.precede(look, [(point.at + middle, point.mean) for point in series.points])
@@ -173,16 +185,31 @@ class Courses:
 
     def of(self, target: str | None, metric: str) -> Mapping[SeriesKey, Course]:
         """The courses of a metric, at one target or at all."""
+        places = [(target, metric)] if target is not None else [place for place in self._courses if place[1] == metric]
         return {
-            key: course
-            for key, course in self._courses.items()
-            if key.metric == metric and target in (None, key.target)
+            SeriesKey(*place, labels): course
+            for place in places
+            for labels, course in self._courses.get(place, {}).items()
         }
 
-    def _begun(self, key: SeriesKey, now: float) -> Course | None:
-        if len(self._courses) >= MOST_COURSES:
-            self._courses = {k: c for k, c in self._courses.items() if c.seen_at > now - LONG.back_seconds}
-            if len(self._courses) >= MOST_COURSES:
+    def _course(self, key: SeriesKey, now: float) -> Course | None:
+        """The course of a series, begun where there is none; None where there is no more room."""
+        place = (key.target, key.metric)
+        course = self._courses.get(place, {}).get(key.labels)
+        if course is None:
+            if self._count >= MOST_COURSES:
+                self._sweep(now)
+            if self._count >= MOST_COURSES:
                 return None
-        course = self._courses[key] = Course()
+            course = self._courses.setdefault(place, {})[key.labels] = Course()
+            self._count += 1
         return course
+
+    def _sweep(self, now: float) -> None:
+        """Let go of what has long gone. It looks at all of them, so it is done once an hour at most."""
+        if abs(now - self._swept_at) < SWEEP_SECONDS:
+            return
+        self._swept_at, since = now, now - LONG.back_seconds
+        for place, courses in list(self._courses.items()):
+            self._courses[place] = {labels: course for labels, course in courses.items() if course.seen_at > since}
+        self._count = sum(map(len, self._courses.values()))

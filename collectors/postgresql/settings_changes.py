@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
@@ -64,8 +65,8 @@ def recalled(body: str | None) -> Seen | None:
     """What was remembered; None where nothing was, or nothing that can be read."""
     try:
         told = json.loads(body or "")
-        return Seen(**told)
-    except (ValueError, TypeError):
+        return Seen(**{**told, "values": _shared(told["values"]), "pending": _shared(told["pending"])})
+    except (ValueError, TypeError, LookupError, AttributeError):
         return None
 
 
@@ -108,8 +109,13 @@ def _waiting(before: Seen, present: Present, at: float) -> Iterator[Event]:
 
 
 def _marked(present: Present) -> dict[str, str]:
-    return {name: present.mark(name, value) for name, value in present.values.items()}
+    return _shared({name: present.mark(name, value) for name, value in present.values.items()})
 
 
 def _marked_pending(present: Present) -> dict[str, str]:
-    return {name: present.mark(name, waiting.value) for name, waiting in present.pending.items()}
+    return _shared({name: present.mark(name, waiting.value) for name, waiting in present.pending.items()})
+
+
+def _shared(values: Mapping[str, str]) -> dict[str, str]:
+    """The same with every string held once: a hundred servers have the same hundreds of settings."""
+    return {sys.intern(name): sys.intern(value) for name, value in values.items()}

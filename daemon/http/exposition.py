@@ -4,9 +4,10 @@ prometheus-client writes every header and every label set, once; what is kept of
 A scrape so costs one formatted number per series, and one faulty series can never spoil the page.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from enum import Enum
-from typing import NamedTuple
+from functools import partial
+from typing import Final, NamedTuple
 
 from prometheus_client.core import Metric as Family
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -14,12 +15,12 @@ from prometheus_client.exposition import generate_latest as write_plain
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as CONTENT_TYPE_OPENMETRICS
 from prometheus_client.openmetrics.exposition import generate_latest as write_openmetrics
 from prometheus_client.registry import Collector as RegistryCollector
-from prometheus_client.samples import Sample as FamilySample
-from prometheus_client.utils import floatToGoString
 
+from daemon.http.instrument_pages import InstrumentPages, value_text
 from daemon.http.sections import Section
 from toban.samples import Collection, Metric, Sample, Type
 
+LINES_A_BREATH: Final = 500  # written between two moments at which the loop may turn: some milliseconds
 Series = tuple[str, tuple[str, ...]]  # a metric's name and its label values
 
 
@@ -48,11 +49,12 @@ class _One(RegistryCollector):
 
 
 class _Pair(NamedTuple):
-    """What is kept of one pair: its last collection as text, and each series up to its value."""
+    """What is kept of one pair: its last collection as text, and each of its series up to the value."""
 
     collection: Collection
+    samples: tuple[Sample, ...]
+    heads: tuple[str, ...]
     blocks: tuple[Block, ...]
-    heads: dict[Series, str]
 
 
 class _Kept(NamedTuple):
@@ -69,33 +71,40 @@ class Exposition:
         self.duplicates_total = 0
         self._pairs: dict[tuple[str, str], _Pair] = {}
         self._headers: dict[tuple[str, Format], str] = {}
-        self._own_heads: dict[Series, str] = {}
         self._sections: dict[tuple[str, str, Format], _Kept] = {}
+        self._instruments: dict[tuple[str, Format], InstrumentPages] = {}
 
     def page(
         self, collections: Iterable[Collection], own: RegistryCollector, form: Format, scope: str = ""
-    ) -> Iterator[Section]:
+    ) -> Iterator[Section | None]:
         """The whole page: the collections' values by collector, then Toban's own instruments.
 
         A metric belongs to one collector (and to all entries of one that is a list), so its family stands together.
         `scope` keeps apart what is kept of pages that show different targets. It is written as it is read: a page of
-        a hundred targets takes long enough that the loop wants to turn in between.
+        a hundred targets takes long enough that the loop wants to turn in between, and None is where it may.
         """
         together: dict[str, list[Collection]] = {}
         for collection in collections:
             together.setdefault(collection.collector.partition(":")[0], []).append(collection)
         for name, found in sorted(together.items()):
-            yield self._section(found, form, (scope, name))
-        yield Section("".join(self._own(own, form)))
+            yield from self._section(found, form, (scope, name))
+        if (scope, form) not in self._instruments:
+            self._instruments[scope, form] = InstrumentPages(partial(_write, form=form))
+        yield from self._instruments[scope, form].sections(own, ending="# EOF\n" if form is Format.OPENMETRICS else "")
 
-    def _section(self, collections: list[Collection], form: Format, place: tuple[str, str]) -> Section:
+    def _section(self, collections: list[Collection], form: Format, place: tuple[str, str]) -> Iterator[Section | None]:
         """What one collector has of all targets; the section as it was, while none of them has turned since."""
         before = self._sections.get((*place, form))
-        if before is not None and _same(before.collections, collections):
-            return before.section
-        section = Section("".join(self._families(collections, form)))
-        self._sections[(*place, form)] = _Kept(collections, section)
-        return section
+        if before is None or not _same(before.collections, collections):
+            lines = 0
+            for collection in collections:
+                lines += self._renew(collection)
+                if lines >= LINES_A_BREATH:
+                    yield None
+                    lines = 0
+            before = _Kept(collections, Section("".join(self._families(collections, form))))
+            self._sections[(*place, form)] = before
+        yield before.section
 
     def _families(self, collections: list[Collection], form: Format) -> Iterator[str]:
         families: dict[str, list[Block]] = {}
@@ -110,46 +119,39 @@ class Exposition:
         """A target has left."""
         self._pairs = {key: pair for key, pair in self._pairs.items() if key[0] != target}
         self._sections.clear()
+        self._instruments.clear()
 
-    def _own(self, source: RegistryCollector, form: Format) -> Iterator[str]:
-        """The instruments' values of now, behind heads that are written once like all others."""
-        known, self._own_heads = self._own_heads, {}
-        for family in source.collect():
-            yield self._own_header(family, form)
-            for sample in family.samples:
-                series = (sample.name, tuple(sample.labels.values()))
-                head = known.get(series) or _own_head(family, sample)
-                self._own_heads[series] = head
-                yield f"{head}{floatToGoString(sample.value)}\n"
-        if form is Format.OPENMETRICS:
-            yield "# EOF\n"
-
-    def _own_header(self, family: Family, form: Format) -> str:
-        key = (family.name, form)
-        if key not in self._headers:
-            self._headers[key] = _write(Family(family.name, family.documentation, family.type), form)
-        return self._headers[key]
+    def _renew(self, collection: Collection) -> int:
+        """Write a collection that is not written yet; how many lines that took."""
+        kept = self._pairs.get((collection.target, collection.collector))
+        if kept is not None and kept.collection is collection:
+            return 0
+        self._pairs[collection.target, collection.collector] = self._written(collection, kept)
+        return len(collection.samples)
 
     def _blocks(self, collection: Collection) -> tuple[Block, ...]:
-        key = (collection.target, collection.collector)
-        kept = self._pairs.get(key)
-        if kept is not None and kept.collection is collection:
-            return kept.blocks
-        pair = self._written(collection, kept.heads if kept else {})
-        self._pairs[key] = pair
-        return pair.blocks
+        self._renew(collection)  # unless another page, of later values, was written in between, it is
+        return self._pairs[collection.target, collection.collector].blocks
 
-    def _written(self, collection: Collection, known: dict[Series, str]) -> _Pair:
-        samples = {(sample.metric.name, sample.labels): sample for sample in reversed(collection.samples)}
-        self.duplicates_total += len(collection.samples) - len(samples)
-        heads = _heads(collection.target, samples, known)
+    def _written(self, collection: Collection, before: _Pair | None) -> _Pair:
+        samples = collection.samples
+        if before is not None and _same_series(before.samples, samples):
+            heads = before.heads
+        else:
+            samples = _each_once(samples)
+            self.duplicates_total += len(collection.samples) - len(samples)
+            heads = _heads(collection.target, samples, before)
         metrics: dict[str, Metric] = {}
         lines: dict[str, list[str]] = {}
-        for series, sample in reversed(samples.items()):
-            metrics[series[0]] = sample.metric
-            lines.setdefault(series[0], []).append(f"{heads[series]}{floatToGoString(sample.value)}\n")
+        for head, sample in zip(heads, samples, strict=True):
+            metric = sample.metric
+            found = lines.get(metric.name)
+            if found is None:
+                found = lines[metric.name] = []
+                metrics[metric.name] = metric
+            found.append(f"{head}{value_text(sample.value)}\n")
         blocks = tuple(Block(metrics[name], "".join(found)) for name, found in lines.items())
-        return _Pair(collection, blocks, heads)
+        return _Pair(collection, samples, heads, blocks)
 
     def _header(self, metric: Metric, form: Format) -> str:
         key = (metric.name, form)
@@ -170,22 +172,40 @@ def _family(metric: Metric) -> Family:
     return Family(metric.name, metric.help, "gauge")
 
 
-def _heads(target: str, samples: Mapping[Series, Sample], known: Mapping[Series, str]) -> dict[Series, str]:
+def _same_series(before: tuple[Sample, ...], now: tuple[Sample, ...]) -> bool:
+    """Whether one turn brought the series of the one before, in the same order: nearly always."""
+    return len(before) == len(now) and all(
+        one.metric is other.metric and one.labels == other.labels for one, other in zip(before, now, strict=True)
+    )
+
+
+def _each_once(samples: tuple[Sample, ...]) -> tuple[Sample, ...]:
+    """Of a series that comes twice, the first."""
+    return tuple({_series(sample): sample for sample in reversed(samples)}.values())[::-1]
+
+
+def _series(sample: Sample) -> Series:
+    return (sample.metric.name, sample.labels)
+
+
+def _heads(target: str, samples: tuple[Sample, ...], before: _Pair | None) -> tuple[str, ...]:
     """Each series' line up to its value, as prometheus-client writes it; those that are new by family, all at once."""
-    heads = {series: known[series] for series in samples if series in known}
-    new: dict[str, list[Series]] = {}
-    for series in samples:
-        if series not in heads:
-            new.setdefault(series[0], []).append(series)
+    heads: dict[Series, str] = {}
+    if before is not None:
+        heads = dict(zip(map(_series, before.samples), before.heads, strict=True))
+    new: dict[str, list[Sample]] = {}
+    for sample in samples:
+        if _series(sample) not in heads:
+            new.setdefault(sample.metric.name, []).append(sample)
     for found in new.values():
-        metric = samples[found[0]].metric
-        family = _family(metric)
-        for _, values in found:
-            labels = dict(zip(metric.labels, (printable(value) for value in values), strict=True))
-            family.add_sample(metric.name, {**labels, "target": target}, 0.0)
+        family = _family(found[0].metric)
+        for sample in found:
+            labels = {name: printable(value) for name, value in sample.labelled.items()}
+            family.add_sample(sample.metric.name, {**labels, "target": target}, 0.0)
         lines = _write(family, Format.PLAIN).split("\n")[2:-1]
-        heads |= {series: line.removesuffix("0.0") for series, line in zip(found, lines, strict=True)}
-    return heads
+        for sample, line in zip(found, lines, strict=True):
+            heads[_series(sample)] = line.removesuffix("0.0")
+    return tuple(heads[_series(sample)] for sample in samples)
 
 
 def printable(value: str) -> str:
@@ -198,9 +218,3 @@ def _write(family: Family, form: Format) -> str:
     if form is Format.OPENMETRICS:
         return bytes(write_openmetrics(source)).decode().removesuffix("# EOF\n")
     return bytes(write_plain(source)).decode()
-
-
-def _own_head(family: Family, sample: FamilySample) -> str:
-    alone = Family(family.name, family.documentation, family.type)
-    alone.samples = [FamilySample(sample.name, sample.labels, 0.0)]
-    return _write(alone, Format.PLAIN).split("\n", 2)[2].removesuffix("0.0\n")

@@ -197,14 +197,15 @@ def _form(request: Request) -> Format:
     return Format.OPENMETRICS if wanted else Format.PLAIN
 
 
-async def _exposed(request: Request, written: Iterator[Section], form: Format) -> Response:
-    """The page, written section by section; the loop turns in between."""
+async def _exposed(request: Request, written: Iterator[Section | None], form: Format) -> Response:
+    """The page, written piece by piece; the loop turns in between."""
     gzipped = gzip_accepted(request.headers.get("accept-encoding", ""))
     page: list[Section] = []
     for section in written:
-        page.append(section)
-        if gzipped:
-            section.deflate()
+        if section is not None:
+            page.append(section)
+            if gzipped:
+                section.deflate()
         await asyncio.sleep(0)
     headers = {"content-type": form.value, "vary": "accept, accept-encoding"}
     if gzipped:

@@ -33,9 +33,9 @@ class Section:
         _ = self.deflated
 
 
-def plain(sections: Iterable[Section]) -> bytes:
+def plain(sections: Iterable[Section | None]) -> bytes:
     """The page as it is."""
-    return b"".join(section.text for section in sections)
+    return b"".join(section.text for section in sections if section is not None)
 
 
 def packed(sections: Iterable[Section]) -> bytes:

@@ -15,7 +15,8 @@ from collectors import COLLECTORS
 from collectors.contract import Collector
 from collectors.postgresql.sql import Query
 from daemon.duty.telling import Standing, families
-from daemon.instruments import Instruments, Standings, history_families
+from daemon.instruments import Instruments, history_families
+from daemon.standings import Standings
 from toban.config import format_duration
 from toban.samples import Metric, Type, Unit
 

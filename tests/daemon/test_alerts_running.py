@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.daemon.running import Daemon, running
+from tests.daemon.running import Daemon, ready, running
 from tests.waiting import eventually_sync
 
 RULES = """
@@ -39,6 +39,7 @@ def test_an_alert_is_acknowledged_by_its_link_and_resolved_from_the_terminal(tmp
         daemon.config.write_text(re.sub(r"(?m)^http:.*\n", http, daemon.config.read_text()))
         daemon.start()
         link = eventually_sync(lambda: re.findall(r"http://[0-9.:]+/ack/[\w-]+", _text(messages)))
+        eventually_sync(lambda: ready(daemon))
         (alert,) = told(daemon)
         assert (alert["rule"], alert["state"], set(alert["told"])) == ("memory", "firing", {"own", "dashboard"})
         assert "I am at it" in httpx.get(link[0]).text
@@ -48,7 +49,8 @@ def test_an_alert_is_acknowledged_by_its_link_and_resolved_from_the_terminal(tmp
         assert stat.S_IMODE((tmp_path / "state.links").stat().st_mode) == 0o600
         daemon.stop()
         daemon.start()
-        eventually_sync(lambda: [one["acknowledged_by"] for one in told(daemon)] == ["night shift"])
+        eventually_sync(lambda: ready(daemon))
+        assert [one["acknowledged_by"] for one in told(daemon)] == ["night shift"]
         assert httpx.get(link[0]).status_code == 200
         ended = daemon.toban("alerts", "resolve", alert["id"], "--note", "enough", "--who", "me")
         assert ended.returncode == 0, ended.stderr

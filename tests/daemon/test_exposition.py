@@ -10,7 +10,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_plain
 from prometheus_client.registry import Collector
 
-from daemon.http.exposition import Exposition, Format
+from daemon.http.exposition import LINES_A_BREATH, Exposition, Format
 from daemon.http.sections import plain
 from tests.builders import a_collection, a_metric, a_sample
 from toban.samples import Collection, Metric, Type
@@ -120,3 +120,23 @@ def test_own_instruments_follow_the_values() -> None:
         written = plain(Exposition().page([a_collection()], registry, form)).decode()
         assert "toban_own 1.0" in written
         assert written.endswith("# EOF\n") is (form is Format.OPENMETRICS)
+
+
+def test_series_that_change_places_keep_their_values() -> None:
+    """The short way is for the same series in the same order; any other turn goes the long one."""
+    exposition = Exposition()
+    page(a_collection(*(a_sample(NAMED, 1.0, labels=(name,)) for name in "ab")), exposition=exposition)
+    turned = a_collection(a_sample(NAMED, 3.0, labels=("b",)), a_sample(NAMED, 2.0, labels=("a",)))
+    lines = [line for line in page(turned, exposition=exposition).splitlines() if line[0] != "#"]
+    assert lines == ['toban_named{name="b",target="main"} 3.0', 'toban_named{name="a",target="main"} 2.0']
+
+
+def test_page_of_many_lines_lets_the_loop_turn_in_between() -> None:
+    """At the first scrape of many targets there are seconds of writing."""
+    many = [
+        a_collection(*(a_sample(NAMED, 1.0, labels=(str(n),)) for n in range(LINES_A_BREATH)), target=target)
+        for target in ("a", "b")
+    ]
+    exposition = Exposition()
+    breaths = [list(exposition.page(many, Nothing(), Format.PLAIN)).count(None) for _ in range(2)]
+    assert breaths == [2, 0]

@@ -122,3 +122,19 @@ def test_courses_are_bounded_and_make_room(monkeypatch: pytest.MonkeyPatch) -> N
     offered(courses, LONG.back_seconds + 1, 1, "/a")
     offered(courses, LONG.back_seconds + 1, 1, "/c")
     assert [key.name for key in courses.of(None, USED.name)] == ["/a", "/c"]
+
+
+def test_courses_that_are_too_many_are_left_out_until_old_ones_have_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are looked over once an hour at most: too many series must not cost a look at all of them each."""
+    monkeypatch.setattr(courses_module, "MOST_COURSES", 2)
+    courses, late = some_courses(), LONG.back_seconds + 1.0
+
+    def known(at: float) -> set[str]:
+        offered(courses, at, 1.0, "/c")
+        return {key.name for key in courses.of("main", USED.name)}
+
+    offered(courses, 0.0, 1.0, "/a")
+    offered(courses, 0.0, 1.0, "/b")
+    assert known(late - 2.0) == {"/a", "/b"}
+    assert known(late) == {"/a", "/b"}
+    assert known(late + courses_module.SWEEP_SECONDS) == {"/c"}
