@@ -1,10 +1,11 @@
-"""Programs started for backups: in sessions of their own, piped together, bounded, and ended whole, also when we die.
+"""Programs started for backups: in groups of their own, piped together, bounded, and ended whole, also when we die.
 
 A guardian, a small shell of its own, holds the other end of our pipe: when we are gone, however we went, it ends every
 group of processes that was still at work.
 """
 
 import asyncio
+import fcntl
 import os
 import re
 import shutil
@@ -27,6 +28,7 @@ AFTERMATH_SECONDS: Final = 10.0  # for the other programs of a pipeline once one
 MOST_OUTPUT_BYTES: Final = 16 * 1024 * 1024
 MOST_SAID_BYTES: Final = 16 * 1024
 LONGEST_LINE_BYTES: Final = 64 * 1024
+PIPE_BYTES: Final = 1024 * 1024
 MODE: Final = 0o600
 # How programs begin what went wrong; what is only called so, as a table error_log, says nothing.
 _TELLING = re.compile(r"\b(error|fatal|panic):|\[error\]|^error \d+ ", re.IGNORECASE)
@@ -114,6 +116,7 @@ class Child:
         self.process = process
         self.command = command
         self._listening = listening
+        self._over = False
 
     @property
     def pid(self) -> int:
@@ -131,7 +134,7 @@ class Child:
         try:
             while self.running and not waiting.done():
                 await asyncio.wait([waiting], timeout=LOOK_SECONDS)
-            _signal_group(self.pid, signal.SIGKILL)
+            self._clear()
             status = await waiting
         finally:
             waiting.cancel()
@@ -149,8 +152,14 @@ class Child:
             with suppress(TimeoutError):
                 async with asyncio.timeout(grace_seconds):
                     await self.process.wait()
-        _signal_group(self.pid, signal.SIGKILL)
+        self._clear()
         return await self.wait()
+
+    def _clear(self) -> None:
+        """End all of its group. Once it has ended itself only once more: its number may be a stranger's later."""
+        if not self._over:
+            self._over = not self.running
+            _signal_group(self.pid, signal.SIGKILL)
 
 
 class Children:
@@ -240,7 +249,7 @@ class Children:
             for place, command in enumerate(commands):
                 following: int = DEVNULL
                 if place < len(commands) - 1:
-                    following, writing = os.pipe2(os.O_CLOEXEC)
+                    following, writing = wide_pipe()
                     opened += [following, writing]
                 elif isinstance(into, Path):
                     writing = os.open(into, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, MODE)
@@ -277,7 +286,11 @@ class Children:
         except OSError as error:
             why = f"cannot be started: {error.strerror or error}"
             raise BackupError(command.program, why, trouble=Trouble.PROGRAM) from error
-        await self._guardian.note("+", process.pid)
+        try:
+            await self._guardian.note("+", process.pid)
+        except BaseException:  # nobody would end it: whoever wanted it was stopped before he had it
+            _signal_group(process.pid, signal.SIGKILL)
+            raise
         if self._guardian.closed:  # meanwhile
             _signal_group(process.pid, signal.SIGKILL)
         listening = asyncio.create_task(_heard(process.stderr, command.secrets, on_line))
@@ -301,6 +314,8 @@ class Children:
         within: float | None = None
         while pending:
             done, pending = await asyncio.wait(pending, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                await self._guardian.note("-", waiting[task].pid)
             if not done:
                 for task in pending:
                     _signal_group(waiting[task].pid, signal.SIGKILL)
@@ -317,6 +332,14 @@ class Children:
     async def _part(self, child: Child, grace_seconds: float, by: signal.Signals) -> None:
         await child.end(grace_seconds=grace_seconds, by=by)
         await self._guardian.note("-", child.pid)
+
+
+def wide_pipe() -> tuple[int, int]:
+    """A pipe that much may stand in: on a busy machine its two ends wait half as long for each other."""
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    with suppress(OSError):  # an ordinary user has only so much
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    return reading, writing
 
 
 def bare_environment() -> dict[str, str]:

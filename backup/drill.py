@@ -22,7 +22,7 @@ from backup.proof.course import Course
 from backup.proof.dumps import major_in
 from backup.proof.looking import databases_in, heard
 from backup.proof.place import grounds, housed, scratch_place, sweep
-from backup.proof.prover import lineage_of, wal_place_of
+from backup.proof.prover import UNFORESEEN, lineage_of, of_this_machine, wal_place_of
 from backup.proof.restoring import placed, restored
 from backup.proof.room import bounded
 from backup.proof.scratch import ScratchServer, fresh_server, restored_server
@@ -76,9 +76,15 @@ async def drill(drilling: Drilling) -> DrillRecord:
             here = replace(drilling, around=await asyncio.to_thread(housed, drilling.around, place))
             recovered_to = await _restored(here, place, course)
     except BackupError as error:
-        check = obstacle(course.now or "drill", error)
-        course.found(replace(check, ok=False))
+        course.found(_failed(course, error))
+    except UNFORESEEN as error:
+        course.found(_failed(course, of_this_machine(error)))
     return _written(drilling, course, began, recovered_to)
+
+
+def _failed(course: Course, error: BackupError) -> Check:
+    """Whatever the reason, it did not come back."""
+    return replace(obstacle(course.now or "drill", error), ok=False)
 
 
 async def _restored(drilling: Drilling, place: Path, course: Course) -> float | None:
@@ -131,12 +137,18 @@ async def _base(drilling: Drilling, proving: Proving, place: Path, course: Cours
 async def _newest(drilling: Drilling, server: ScratchServer) -> float:
     """The newest moment that came back: at least the backup's own end."""
     told, moment = drilling.record.manifest, drilling.moment
-    found = [told.finished_at if moment.aim is not Aim.BACKUP else told.created_at, *last_commit(server.said)]
+    found = [_ended_at(told) if moment.aim is not Aim.BACKUP else told.created_at, *last_commit(server.said)]
     if drilling.beat is not None:
         with heard():
             at = await drilling.beat(server.way)
         found += [at] if at is not None else []
     return max(found)
+
+
+def _ended_at(told: Manifest) -> float:
+    """When the last of its files had come: what was done to them afterwards brings no later moment back."""
+    copied_at = told.detail.get("copied_at")
+    return float(copied_at) if isinstance(copied_at, (int, float)) else told.finished_at
 
 
 def last_commit(lines: Sequence[str]) -> list[float]:

@@ -25,19 +25,20 @@ class Guardian:
         self._process: Process | None = None
         self._pipe: int | None = None  # our end of it
         self._opening = asyncio.Lock()
+        self._groups: set[int] = set()  # those at work: one that is begun anew is told of them
         self.closed = False
         """It was told to go, and nothing is to be begun any more."""
 
     async def note(self, sign: str, group: int) -> None:
         """A group of processes was begun (`+`) or is over (`-`)."""
         async with self._opening:
-            if self.closed:
+            if self.closed or (sign == "-" and group not in self._groups):
                 return
             if self._process is None or self._process.returncode is not None:
                 await self._begin()
-            if self._pipe is not None:
-                with suppress(OSError):  # it is gone: the next one is begun with the next group
-                    os.write(self._pipe, f"{sign} {group}\n".encode())
+                self._tell("+", *self._groups)
+            (self._groups.add if sign == "+" else self._groups.discard)(group)
+            self._tell(sign, group)
 
     async def close(self) -> None:
         """It goes, and ends what is left, if anything is; no other comes after it."""
@@ -59,6 +60,11 @@ class Guardian:
             )
         finally:
             os.close(theirs)
+
+    def _tell(self, sign: str, *groups: int) -> None:
+        if self._pipe is not None:
+            with suppress(OSError):  # it is gone: the next one is begun with the next group
+                os.write(self._pipe, "".join(f"{sign} {group}\n" for group in groups).encode())
 
     def _let_go(self) -> None:
         pipe, self._pipe = self._pipe, None

@@ -5,11 +5,11 @@ at work on one target at once.
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass, replace
 from datetime import tzinfo
+from functools import partial
 from typing import Final
 
 import structlog
@@ -22,24 +22,26 @@ from backup.keeping.copying import Copies
 from backup.keeping.drilling import beat_of, drilled, paces_before
 from backup.keeping.due import is_open
 from backup.keeping.happenings import Happening, Hear, Kind, unheard
-from backup.keeping.letting_go import let_go_of_wal, wal_from
+from backup.keeping.letting_go import pruned, together
 from backup.keeping.making import Attempt, draft_of, good_ones
-from backup.keeping.reading import believed, verified
-from backup.keeping.tools import Sparing, Tools
+from backup.keeping.reading import believed, verified, written_down
+from backup.keeping.rereading import unread
+from backup.keeping.tools import Tools
+from backup.keeping.under_way import Place, UnderWay, in_turn
 from backup.plan import Plan
 from backup.proof.prover import prove_record
-from backup.pruning import Pruned, prune
+from backup.pruning import Pruned
 from backup.repository.repository import Repository
 from backup.settings import Job
-from backup.space import lack_of_room, needed_bytes
-from toban.backups import BackupRecord, DrillRecord, Method, Progress, RestoreProof, Status, Trouble, Verdict
+from backup.space import lack_of_room, needed_bytes, room_there
+from toban.backups import BackupRecord, DrillRecord, Method, RestoreProof, Status, Trouble, Verdict
 from toban.errors import UsageError
 from toban.secrets import Secret
 
-BUSY_AGAIN_SECONDS: Final = 5.0
 PATIENCE_SECONDS: Final = 6 * 3600.0  # a scheduled run waits so long for its turn: a base backup takes its time
 AGAIN_SECONDS: Final = 300.0  # a scheduled run that failed has a second chance after that
 VERIFY_SECONDS: Final = 12 * 3600.0  # for a backup whose job is no longer there
+BACK: Final = 10  # likewise, how far what reads it stands back for others
 
 logger = structlog.get_logger(__name__)
 
@@ -57,15 +59,6 @@ ASKED: Final = Manner()
 SCHEDULED: Final = Manner(patience_seconds=PATIENCE_SECONDS, again_after_seconds=AGAIN_SECONDS, in_window=True)
 
 
-@dataclass(slots=True, kw_only=True)
-class Running:
-    """One run under way."""
-
-    job: Job
-    began_at: float
-    progress: Progress | None = None
-
-
 class Keeper:
     """Makes, verifies, copies, proves and lets go of backups, by the plan."""
 
@@ -78,17 +71,17 @@ class Keeper:
         zone: tzinfo,
         tools: Tools | None = None,
         hear: Hear = unheard,
+        under_way: UnderWay | None = None,
     ) -> None:
         self.plan = plan
         self.repository = repository
         self.around = around
         self.zone = zone
         self.tools = tools or Tools()
-        self.running: dict[str, Running] = {}
+        self.under_way = under_way or UnderWay()
         self._hear = hear
         self._opening = asyncio.Lock()
-        self._proving = asyncio.Lock()
-        self._in_use: Counter[str] = Counter()
+        self._tried: dict[str, float] = {}
         self.copies = Copies(repository, zone, self.tools.open_copy)
 
     async def open(self) -> None:
@@ -104,11 +97,12 @@ class Keeper:
         if job.method is Method.WAL:
             why = f"{name} keeps WAL, which goes on by itself"
             raise UsageError("backup", why, "`toban wal status` shows how it stands")
-        with self._noted(job, tell) as heard:
+        with self.under_way.noted(job, self.around.clock.now(), tell) as heard:
             try:
                 return await self._twice(job, heard, tag, manner)
             except BackupError as error:
-                self._report(Kind.FAILED, job.target, name, error.reason)
+                if error.trouble is not Trouble.CANCELLED:  # that one is still to come
+                    self._report(Kind.FAILED, job.target, name, error.reason)
                 raise
             except Exception as error:  # told to people, and raised again
                 self._report(Kind.FAILED, job.target, name, f"a fault of Toban's own: {type(error).__name__}")
@@ -121,34 +115,57 @@ class Keeper:
             return f"{name} keeps WAL, which goes on by itself"
         records = await self.records(job.target)
         busy = next((one for one in records if one.status is Status.RUNNING), None)
-        if name in self.running or busy is not None:
+        if name in self.under_way.runs or busy is not None:
             return f"{busy.id if busy is not None else name} is being made at this moment"
         ours = [one for one in good_ones(records) if one.manifest.name == name]
-        room = await asyncio.to_thread(self.tools.look, self.repository.root)
+        room = await room_there(self.repository.root, self.tools.look)
         return lack_of_room(room, needed_bytes(Estimate(), ours), self.plan.settings.floor)
 
     async def verify(self, record: BackupRecord, tell: Tell) -> BackupRecord:
-        """Read one through, and write down what was found."""
+        """Read one through, and write down what was found. Its programs stand back as those do that made it."""
         told = record.manifest
-        async with self._used(record):
+        job = next((job for job in self.plan.jobs if job.name == told.name), None)
+        back = self.around.children.standing_back(job.nice if job is not None else BACK)
+        async with self._used(record, "a verification"):
             found = await verified(
                 record,
                 engine=self.tools.engine_of(told),
                 repository=self.repository,
-                around=self.around,
+                around=replace(self.around, children=back),
                 tell=tell,
-                within_seconds=next((job.timeout for job in self.plan.jobs if job.name == told.name), VERIFY_SECONDS),
+                within_seconds=job.timeout if job is not None else VERIFY_SECONDS,
                 secret=self._secret(told.name),
+                unwritten=partial(self._unwritten, record),
             )
         if found.status is Status.DAMAGED:
             self._report(Kind.DAMAGED, told.target, told.name, f"{found.id}: {found.reason}")
         return found
 
+    async def read_again(self, tell: Tell) -> tuple[BackupRecord, ...]:
+        """What nobody has read for long, one after the other, while nothing else is at work; as it was found."""
+        until = self.around.clock.monotonic() + self.plan.settings.reading.for_
+        found: list[BackupRecord] = []
+        records = await self.records()
+        self._tried = {one.id: self._tried[one.id] for one in records if one.id in self._tried}
+        for due in unread(records, self.plan, self.around.clock.now(), self._tried):
+            if self.around.clock.monotonic() >= until or self.under_way.proving.locked():
+                break
+            there = await self.records(due.manifest.target)
+            if due.id not in {one.id for one in there} or any(one.status is Status.RUNNING for one in there):
+                continue
+            self._tried[due.id] = self.around.clock.now()
+            try:
+                async with self.under_way.proving:
+                    found.append(await self.verify(due, tell))
+            except BackupError as error:
+                logger.warning("not_read_again", backup=due.id, why=error.reason)
+        return tuple(found)
+
     # --- believing ----------------------------------------------------------------------------------------------------
 
     async def prove(self, record: BackupRecord, tell: Tell) -> RestoreProof:
         """Restore one into a scratch server, look at it, throw it away, write down what was found. One at a time."""
-        async with self._proving, self._used(record):
+        async with self.under_way.proving, self._used(record, "a proof"):
             proof = await prove_record(
                 record,
                 shelves=self.repository,
@@ -158,7 +175,8 @@ class Keeper:
                 tell=tell,
                 secret=self._secret(record.manifest.name),
             )
-            await self.repository.mark(record, lambda marks: believed(marks, proof))
+            unwritten = partial(self._unwritten, record)
+            await written_down(record, lambda marks: believed(marks, proof), self.repository, unwritten)
         told = record.manifest
         if proof.verdict is not Verdict.PROVEN:
             kind = Kind.DAMAGED if proof.verdict is Verdict.DAMAGED else Kind.FAILED
@@ -186,7 +204,7 @@ class Keeper:
                 beat=beat_of(self.plan.settings.heartbeat, self.plan.origin(beating).dsn),
                 secret=job.password,
             )
-            async with self._proving, self._used(record):
+            async with self.under_way.proving, self._used(record, "a drill"):
                 done = await drill(drilling)
             await self.repository.keep_drill(done)
         except BackupError as error:
@@ -205,7 +223,7 @@ class Keeper:
         """Send the second places what is missing there; why that did not work, in sentences."""
         if not self.plan.settings.copies:
             return ()
-        failed = await self.copies.catch_up(self.plan, await self.records(), tell)
+        failed = await self.copies.catch_up(self.plan, await self.records(), tell, self._used)
         for sentence in failed:
             logger.warning("copy_behind", why=sentence)
         return tuple(failed)
@@ -213,38 +231,23 @@ class Keeper:
     # --- letting go ---------------------------------------------------------------------------------------------------
 
     async def prune(self, *, target: str | None = None, dry_run: bool = False) -> Pruned:
-        """Let go of what retention lets go of, in the target's turn; all targets where none is named."""
+        """Let go of what retention lets go of, in the target's turn; all targets where none is named.
+
+        Of several, one that somebody is at work on holds up none of the others.
+        """
         found: list[Pruned] = []
         for one in (target,) if target is not None else await self._targets():
-            if dry_run:
-                found.append(await self._pruned(one, dry_run=True))
-            else:
-                async with self._turn(one, "prune", 0.0):
-                    found.append(await self._pruned(one, dry_run=False))
-        return Pruned(
-            decisions=tuple(decision for one in found for decision in one.decisions),
-            removed=tuple(record for one in found for record in one.removed),
-            failed={name: why for one in found for name, why in one.failed.items()},
-        )
+            try:
+                async with nullcontext() if dry_run else self._turn(one, "prune", 0.0):
+                    found.append(await self._pruned(one, dry_run=dry_run))
+            except BackupError as error:
+                if target is not None or error.trouble is not Trouble.BUSY:
+                    raise
+                found.append(Pruned(decisions=(), failed={one: error.reason}))
+        return together(found)
 
     async def _pruned(self, target: str, *, dry_run: bool) -> Pruned:
-        records, now = await self.records(target), self.around.clock.now()
-        pruned = await prune(
-            Sparing(self.repository, self._in_use),
-            records,
-            keeps={job.name: job.keep for job in self.plan.jobs if job.target == target},
-            now=now,
-            zone=self.zone,
-            window_seconds=self.plan.window(target),
-            archived={target} if self.plan.wal_job(target) is not None else (),
-            dry_run=dry_run,
-        )
-        if not dry_run:
-            needed = wal_from(records, pruned.kept, now, self.plan.window(target))
-            gone = await let_go_of_wal(self.repository.wal_place(target), needed, now)
-            if gone.segments:
-                logger.info("wal_removed", target=target, segments=len(gone.segments), why=gone.reason)
-        return pruned
+        return await pruned(self.repository, self.plan, target, zone=self.zone, dry_run=dry_run)
 
     async def _targets(self) -> tuple[str, ...]:
         """Those of the plan, and those that there are backups of still."""
@@ -267,7 +270,9 @@ class Keeper:
     async def _once(self, job: Job, tell: Tell, tag: str | None, manner: Manner) -> BackupRecord:
         """One attempt in the target's turn. What keeps it from being begun is written down as well."""
         origin = self.plan.origin(job)  # at once: a reload may take the target away meanwhile
-        async with self._turn(job.target, f"backup {job.name}", manner.patience_seconds):
+        at_once = self.plan.settings.at_once if manner.patience_seconds else None  # what somebody waits for goes first
+        place = partial(self.under_way.at_work, at_once)
+        async with self._turn(job.target, f"backup {job.name}", manner.patience_seconds, place):
             try:
                 engine = self.tools.engine_for(job, origin)
                 self._still_in_window(job, manner)
@@ -337,49 +342,27 @@ class Keeper:
         """What there is, newest first; asked in a thread, since a disk may hang."""
         return await asyncio.to_thread(self.repository.records, target=target)
 
-    @asynccontextmanager
-    async def _turn(self, target: str, what: str, patience_seconds: float) -> AsyncIterator[None]:
-        """The target's turn, waited for with patience."""
-        until = self.around.clock.monotonic() + patience_seconds
-        async with AsyncExitStack() as stack:
-            while True:
-                try:
-                    await stack.enter_async_context(self.repository.turn(target, what))
-                    break
-                except BackupError as error:
-                    if error.trouble is not Trouble.BUSY or self.around.clock.monotonic() >= until:
-                        raise
-                await self.tools.pause(BUSY_AGAIN_SECONDS)
-            yield
-
-    @contextmanager
-    def _noted(self, job: Job, tell: Tell) -> Iterator[Tell]:
-        """Under way, for whoever looks; one run of a job at a time."""
-        if job.name in self.running:
-            raise BackupError(f"backup {job.name}", "is being made already", trouble=Trouble.BUSY)
-        running = self.running[job.name] = Running(job=job, began_at=self.around.clock.now())
-
-        def heard(progress: Progress) -> None:
-            running.progress = progress
-            tell(progress)
-
-        try:
-            yield heard
-        finally:
-            del self.running[job.name]
+    def _turn(
+        self, target: str, what: str, patience_seconds: float, place: Callable[[], Place] = nullcontext
+    ) -> AbstractAsyncContextManager[None]:
+        take = partial(self.repository.turn, target, what)
+        clock, pause = self.around.clock, self.tools.pause
+        return in_turn(take, place, patience_seconds=patience_seconds, clock=clock, pause=pause)
 
     @asynccontextmanager
-    async def _used(self, record: BackupRecord) -> AsyncIterator[None]:
-        """While it is read, neither it nor what it builds on is let go."""
+    async def _used(self, record: BackupRecord, what: str = "a copy") -> AsyncIterator[None]:
+        """While it is read, neither it nor what it builds on is let go: by us, by another daemon, or by a person."""
         try:
             line = await asyncio.to_thread(self.repository.lineage, record)
         except BackupError:
             line = (record,)
-        self._in_use.update(one.id for one in line)
-        try:
+        async with self.repository.held(line, what):
             yield
-        finally:
-            self._in_use.subtract(one.id for one in line)
+
+    def _unwritten(self, record: BackupRecord, error: BackupError) -> None:
+        """What was found of one is told all the same: a disk that rots is often made read-only first."""
+        sentence = f"what was found of {record.id} could not be written down: {error.reason}"
+        self._report(Kind.FAILED, record.manifest.target, record.manifest.name, sentence)
 
     def _secret(self, name: str) -> Secret | None:
         """The password of a job, as long as the job is there."""

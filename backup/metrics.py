@@ -52,6 +52,11 @@ UNVERIFIED: Final = _seconds(
     "How long the newest good backup of a job has been there without every byte of it having been read; else 0",
     "backup",
 )
+UNREAD: Final = _seconds(
+    "toban_backup_unread_seconds",
+    "How long ago that kept backup of a job should have been read through again which nobody has for longest; else 0",
+    "backup",
+)
 FAILURES: Final = Metric(
     name="toban_backup_failures", help="How often a job has failed since its last good backup", labels=("backup",)
 )
@@ -141,8 +146,8 @@ REPOSITORY_FULL: Final = _seconds(
 )
 
 OF_JOBS: Final = (
-    *(LAST_SUCCESS, DURATION, SIZE, PROVED, AGE, OVERDUE, UNPROVED, UNVERIFIED, FAILURES, DAMAGED, ANOMALY, RUNNING),
-    COPY_BEHIND,
+    *(LAST_SUCCESS, DURATION, SIZE, PROVED, AGE, OVERDUE, UNPROVED, UNVERIFIED, UNREAD, FAILURES, DAMAGED, ANOMALY),
+    *(RUNNING, COPY_BEHIND),
 )
 OF_DRILLS: Final = (RPO, RTO, RPO_GOAL, RTO_GOAL, RPO_USED, RTO_USED, RTO_FORECAST, DRILL_FAILED)
 OF_WAL: Final = (

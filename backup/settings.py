@@ -31,6 +31,29 @@ def _one_or_many(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
+OWN: Final = {
+    "lock_wait": Method.DUMP,
+    "rows": Method.DUMP,
+    "rows_exact_below": Method.DUMP,
+    "globals": Method.DUMP,
+    "exclude_tables": Method.DUMP,
+    "databases": Method.DUMP,
+    "type": Method.BASE,
+    "of": Method.BASE,
+    "checkpoint": Method.BASE,
+    "configuration": Method.BASE,
+    "engine": Method.BASE,
+    "stanza": Method.BASE,
+    "mode": Method.WAL,
+    "slot": Method.WAL,
+    "late_after": Method.WAL,
+    "paths": Method.FILES,
+    "exclude": Method.FILES,
+    "password": Method.FILES,
+}
+"""The keys of a job that are for one method alone."""
+
+
 class Aliased(Model):
     """A model with keys that are words of Python."""
 
@@ -119,31 +142,11 @@ class Job(Aliased):
 def _unfit(job: Job) -> "list[tuple[str, str]]":
     """What of a job's keys do not go together."""
     found: list[tuple[str, str]] = []
-    own = {
-        "lock_wait": Method.DUMP,
-        "rows": Method.DUMP,
-        "rows_exact_below": Method.DUMP,
-        "globals": Method.DUMP,
-        "exclude_tables": Method.DUMP,
-        "databases": Method.DUMP,
-        "type": Method.BASE,
-        "of": Method.BASE,
-        "checkpoint": Method.BASE,
-        "configuration": Method.BASE,
-        "engine": Method.BASE,
-        "stanza": Method.BASE,
-        "mode": Method.WAL,
-        "slot": Method.WAL,
-        "late_after": Method.WAL,
-        "paths": Method.FILES,
-        "exclude": Method.FILES,
-        "password": Method.FILES,
-    }
     aliases = {"globals_": "globals", "for_": "for"}
     for name in job.model_fields_set:
         key = aliases.get(name, name)
-        if key in own and own[key] is not job.method:
-            found.append((key, f"is for method {own[key]}, and this is a {job.method}"))
+        if OWN.get(key, job.method) is not job.method:
+            found.append((key, f"is for method {OWN[key]}, and this is a {job.method}"))
     if job.method is Method.FILES and not job.paths:
         found.append(("paths", "is missing; name the folders to keep"))
     if job.method is Method.BASE and job.type is not Scope.FULL and job.of is None:
@@ -207,6 +210,14 @@ class Proof(Model):
     tolerance: float = Field(default=0.2, ge=0, description="How far an estimated number of rows may be off.")
 
 
+class Reading(Aliased):
+    """Every byte of the kept backups read again and again, one after the other: disks forget."""
+
+    schedule: Schedule | None = Field(default="30 5 * * *", description="Off the busy hours; null: never by itself.")
+    for_: Duration = Field(default=2 * 3600.0, alias="for", description="So long after, none is begun any more.")
+    every: Duration = Field(default=7 * DAY_SECONDS, description="What nobody has read for so long is read again.")
+
+
 class Drill(Model):
     """A restore for its own sake, with the clock running."""
 
@@ -235,6 +246,7 @@ class Backups(Model):
     repository: AbsolutePath | None = None
     jobs: Annotated[tuple[Job, ...] | None, Field(description="By default those of docs/backups.md.")] = None
     proof: Annotated[Proof, EMPTY_IS_DEFAULT] = Proof()
+    reading: Annotated[Reading, EMPTY_IS_DEFAULT] = Reading()
     drills: Annotated[tuple[Drill, ...], NONE_LISTED] = ()
     copies: Annotated[tuple[Copy, ...], NONE_LISTED] = ()
     encryption: Encryption | None = None
@@ -243,6 +255,7 @@ class Backups(Model):
     programs: Annotated[tuple[AbsolutePath, ...], NONE_LISTED] = Field(
         default=(), description="Folders to look for pg_dump and the like in, before the usual ones."
     )
+    at_once: int = Field(default=2, ge=1, le=64, description="So many scheduled backups at most, over all targets.")
     floor: Size = Field(default=1024**3, description="So much stays free in the repository; a backup ends before.")
 
     @field_validator("jobs")

@@ -43,6 +43,15 @@ def room_of(place: Path) -> Room:
     return Room(free_bytes=found.f_bavail * found.f_frsize, total_bytes=found.f_blocks * found.f_frsize)
 
 
+async def room_there(place: Path, look: Look = room_of) -> Room:
+    """The same, asked in a thread; BackupError where the folder cannot be asked."""
+    try:
+        return await asyncio.to_thread(look, place)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise BackupError(str(place), why, "is it mounted?", trouble=Trouble.REPOSITORY) from error
+
+
 def needed_bytes(estimate: Estimate, earlier: Sequence[BackupRecord]) -> int | None:
     """What the next backup will take: by the last good one of its job, and by what the engine makes of the source.
 

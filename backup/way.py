@@ -16,6 +16,7 @@ from toban.secrets import SECRET_PARAMETERS, Dsn, blot
 APPLICATION_NAME: Final = "toban"
 CONNECT_SECONDS: Final = 10
 PASSFILE: Final = "pgpass"
+BREAKS: Final = frozenset("\r\n")
 QUIET: Final = {
     "application_name": APPLICATION_NAME,
     "default_transaction_read_only": "on",
@@ -33,6 +34,9 @@ class Way:
         self.dsn = dsn
         self._passfile = folder / PASSFILE
         password = _password(dsn)
+        if password is not None and BREAKS & set(password):
+            why = "its password has a line break, which no password file can hold"
+            raise BackupError(dsn.masked, why, "give the role another one", trouble=Trouble.CONFIGURATION)
         if password is not None:
             _write_private(self._passfile, f"*:*:*:*:{_escaped(password)}\n")
 
@@ -92,7 +96,10 @@ class Way:
         refused = isinstance(error, (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidPasswordError))
         words = "no answer in time" if isinstance(error, TimeoutError) else str(error)
         why = blot(" ".join(words.split()) or type(error).__name__, *self.secrets)
-        return BackupError(self.dsn.masked, why, trouble=Trouble.PRIVILEGE if refused else Trouble.UNREACHABLE)
+        if refused:
+            return BackupError(self.dsn.masked, why, trouble=Trouble.PRIVILEGE)
+        hint = "is the server running, and its address right?"
+        return BackupError(self.dsn.masked, why, hint, trouble=Trouble.UNREACHABLE)
 
 
 def database_of(dsn: Dsn) -> str:

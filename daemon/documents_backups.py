@@ -141,6 +141,7 @@ def standings_document(found: Iterable[WalStanding], zone: tzinfo) -> Document:
                 "newest_at": stamp(each.newest_at, zone),
                 "lag_seconds": number(each.lag_seconds),
                 "size_bytes": each.size_bytes,
+                "map_whole": each.map_whole,
                 "notes": list(each.notes),
             }
             for each in standings
@@ -222,11 +223,18 @@ def _gap(one: WalGap, target: str) -> Document:
     }
 
 
+def whole_seconds(begin: float, end: float) -> tuple[float, float]:
+    """A span of moments as it can be written: what is cut off at both ends is never outside of it."""
+    begin = float(math.ceil(begin))
+    return begin, max(begin, end)
+
+
 def _reachable(one: Reachable, target: str, zone: tzinfo) -> Document:
+    begin, end = whole_seconds(one.from_at, one.to_at)
     return {
         "target": target,
-        "from": stamp(one.from_at, zone),
-        "to": stamp(one.to_at, zone),
+        "from": stamp(begin, zone),
+        "to": stamp(end, zone),
         "timeline": one.timeline,
         "backup": one.backup,
     }

@@ -19,7 +19,6 @@ from structlog.typing import FilteringBoundLogger
 
 from alerting.channels import secrets_in
 from daemon import logs
-from daemon.backups.archiving import leave_digest
 from daemon.configuration import Loaded
 from daemon.configuration.backing import backup_secrets
 from daemon.configuration.tree import Configuration
@@ -35,6 +34,7 @@ from toban.secrets import Secret
 STOP_WITHIN_SECONDS = 8.5
 COLLECT_THRESHOLDS = (10_000, 20, 50)  # Python's own: 700, 10, 10
 CANCEL_WITHIN_SECONDS = 0.5
+THREADS = 32
 
 
 def run(read: Callable[[], Loaded], environment: Mapping[str, str]) -> int:
@@ -42,7 +42,10 @@ def run(read: Callable[[], Loaded], environment: Mapping[str, str]) -> int:
 
     def reading() -> Configuration:
         loaded = read()
-        leave_digest(loaded)
+        if loaded.configuration.backups.repository is not None:
+            from daemon.backups.archiving import leave_digest  # noqa: PLC0415 - see daemon/backups/door.py
+
+            leave_digest(loaded)
         return loaded.configuration
 
     configuration = reading()
@@ -85,7 +88,8 @@ def secrets_of(configuration: Configuration) -> Iterator[Secret]:
 def event_loop() -> Iterator[asyncio.Runner]:
     """An event loop whose end nothing holds up."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        resolvers = ThreadPoolExecutor(thread_name_prefix="resolver")  # our own, so that we need not wait for it
+        # Our own, so that we need not wait for it; and large, so that a dead disk or two leave enough for all others.
+        resolvers = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="resolver")
         runner.get_loop().set_default_executor(resolvers)
         yield runner
         leave_if_held(runner.get_loop(), resolvers)

@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from random import SystemRandom
 
 from prometheus_client.core import Metric as Family
 from structlog.typing import FilteringBoundLogger
 
 from daemon.backups.action import BackupRunner
-from daemon.backups.backing import Backing
+from daemon.backups.door import Door
 from daemon.configuration.tree import Configuration
 from daemon.duty.duty import Duty
 from daemon.http.front import Front
@@ -22,10 +21,10 @@ from daemon.wiring import courses_of, fingerprint, open_watch
 from daemon.world import World
 from history.recording import History
 from toban.clock import Clock
-from toban.errors import TobanError
+from toban.errors import ConfigurationError, TobanError
 from toban.language import Language
 from toban.samples import Collection
-from toban.secrets import Secret
+from toban.secrets import Secret, blot
 from toban.status import Component, Health
 
 FIRST_ROUND_WITHIN_SECONDS = 30.0
@@ -62,14 +61,14 @@ class Service:
         self._courses = courses_of(configuration)
         self._teller = Teller(log)
         self._pulse = Pulse(self.world, notifier, Language(configuration.language))
-        self.backing = Backing(configuration, clock=clock, accept=self._accept_own, random=SystemRandom())
+        self.backups = Door(clock=clock, accept=self._accept_own)
         self.duty = self.world.duty = Duty(
             configuration,
             self.world,
             lag_seconds=lambda: self._pulse.lag_seconds,
             history_trouble=lambda: self.history.trouble is not None,
             late=self._pulse.overdue,
-            runners={"backup": BackupRunner(self.backing.obstacle, self.backing.run)},
+            runners={"backup": BackupRunner(self.backups.obstacle, self.backups.run)},
         )
         self._prints: dict[str, tuple[object, ...]] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -84,8 +83,8 @@ class Service:
         ]
         await self.duty.start()
         await self._take_over(self.configuration)
-        await self.backing.start()
-        self._show_backups()
+        await self.backups.start(self.configuration)
+        self.world.backups = self.backups.open
         self._tasks.append(asyncio.create_task(self._announce(), name="first round"))
 
     async def reload(self, read: Callable[[], Configuration]) -> bool:
@@ -96,16 +95,17 @@ class Service:
             configuration = self._with_our_state(read())
             await self.front.answer(configuration.http)
         except TobanError as error:
-            self._teller.refused(error)
-            self._reloaded("refused")
-            return False
+            return self._refused(error)
+        except Exception as error:  # noqa: BLE001 - a fault of ours in reading a file must not end the watch
+            why = f"internal fault: {type(error).__name__}: {blot(str(error))}"
+            return self._refused(ConfigurationError("configuration", why, "report it"))
         self.configuration = configuration
         self.world.zone = configuration.zone
         self._pulse.language = Language(configuration.language)
         await self._take_over(configuration)
         self.duty.renew(configuration)
-        await self.backing.renew(configuration)
-        self._show_backups()
+        await self.backups.renew(configuration)
+        self.world.backups = self.backups.open
         self.log.info("reloaded", targets=len(self.world.watches))
         self._reloaded("done")
         return True
@@ -113,7 +113,7 @@ class Service:
     async def stop(self) -> None:
         """Part from everything, bounded: targets, listeners, then the history with what it still holds."""
         self.notifier.stopping()
-        parting = asyncio.create_task(self.backing.stop(), name="backups")  # beside the rest: programs take their time
+        parting = asyncio.create_task(self.backups.stop(), name="backups")  # beside the rest: programs take their time
         await asyncio.gather(self.front.close(), *(watch.stop() for watch in self.world.watches.values()))
         await self.duty.stop()
         for task in self._tasks:
@@ -134,6 +134,11 @@ class Service:
         if configuration.state != ours:
             self.log.warning("another state is written; it needs a restart", in_force=ours, written=configuration.state)
         return configuration.model_copy(update={"state": ours})
+
+    def _refused(self, error: TobanError) -> bool:
+        self._teller.refused(error)
+        self._reloaded("refused")
+        return False
 
     def _reloaded(self, result: str) -> None:
         self.world.instruments.reloads.labels(result).inc()
@@ -184,9 +189,6 @@ class Service:
         self.history.offer(collection)
         self.duty.judge(collection)
 
-    def _show_backups(self) -> None:
-        self.world.backups = self.backing if self.backing.active else None
-
     async def _announce(self) -> None:
         try:
             async with asyncio.timeout(FIRST_ROUND_WITHIN_SECONDS):
@@ -220,6 +222,6 @@ class Service:
             name="history", state=Health.WARNING if trouble else Health.OK, reason=trouble.detail if trouble else ""
         )
         yield self.duty.component()
-        backups = self.backing.component()
+        backups = self.backups.component()
         if backups is not None:
             yield backups

@@ -60,7 +60,7 @@ STATUS = {"toban -c broken.yaml config check": 2}
 # In backticks, and yet no metric.
 OTHER_NAMES = re.compile(
     r"pg_(monitor|catalog|stat_statements|hba|test_timing|dump|stat_statements\.\w+|read_all_stats|prepared_xacts|stat_io"
-    r"|wal|basebackup|amcheck|receivewal|resetwal|combinebackup|read_all_data)"
+    r"|wal|basebackup|amcheck|receivewal|resetwal|waldump|combinebackup|read_all_data)"
 )
 METRIC = re.compile(r"`((?:pg|toban)_[a-z0-9_]+)(?:\{[^`]*\})?`")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")

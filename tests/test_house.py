@@ -142,6 +142,11 @@ def test_sql_files_open_with_why() -> None:
     assert [str(path) for path in postgresql if not re.fullmatch(r"\d{6}", path.stem)] == []
 
 
+def test_sql_files_are_written_in_what_every_encoding_has() -> None:
+    """A database in LATIN1 refuses a query for one letter in a comment that it has not."""
+    assert [str(path) for path in ROOT.glob("*/**/queries/**/*.sql") if not path.read_bytes().isascii()] == []
+
+
 def test_make_targets_are_documented() -> None:
     """`make` lists every target that a person may type."""
     makefile = (ROOT / "Makefile").read_text()

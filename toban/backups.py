@@ -310,6 +310,7 @@ class Reachable:
     from_at: float
     to_at: float
     backup: str
+    unbroken_to: float | None = None  # no WAL is missing up to then: behind `to_at` nothing was committed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,6 +321,7 @@ class WalStanding:
     ranges: tuple[WalRange, ...] = ()
     gaps: tuple[WalGap, ...] = ()
     reachable: tuple[Reachable, ...] = ()
+    map_whole: bool = True  # else WAL could not be read, and more may be reachable than that
     newest_at: float | None = None  # when the newest stretch was received
     lag_seconds: float | None = None  # how much of the latest past would be lost if the server were gone now
     size_bytes: int = 0

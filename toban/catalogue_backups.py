@@ -91,9 +91,20 @@ BACKUPS: dict[str, tuple[str, str]] = {
         "{id}: 全データの一致を確認しました({span})",
     ),
     "backups.not_verified": ("{id}: NOT as it was written", "{id}: 書き込み時と一致しません"),
+    "backups.unverified": (
+        "{id}: could not be read through; whether it is as it was written is not known",
+        "{id}: 読み取り検証を完了できませんでした(書き込み時と一致するかは不明です)",
+    ),
+    "backups.unwritten": (
+        "{id}: the verdict could not be written down: {why}",
+        "{id}: 検証結果を記録できませんでした: {why}",
+    ),
     "backups.verdict.proven": ("{id} is PROVEN: {why}", "{id} は復元証明済みです: {why}"),
     "backups.verdict.damaged": ("{id} is DAMAGED: {why}", "{id} は破損しています: {why}"),
-    "backups.verdict.inconclusive": ("{id} could not be decided: {why}", "{id} は結論が出ませんでした: {why}"),
+    "backups.verdict.inconclusive": (
+        "{id} could not be decided: {why}",
+        "{id} の復元証明は結論が出ませんでした: {why}",
+    ),
     "backups.keeps": ("stays", "保持"),
     "backups.goes": ("goes", "削除"),
     "backups.pruned": ("removed: {count}, {size} freed", "削除 {count} 件、解放 {size}"),
@@ -143,7 +154,7 @@ BACKUPS: dict[str, tuple[str, str]] = {
     "restore.takes": ("will take about {span}", "所要見込み: 約 {span}"),
     "restore.would": ("nothing speaks against it; nothing was touched", "問題はありません(まだ何も変更していません)"),
     "restore.would_not": (
-        "against it: {faults}; nothing was touched",
+        "what speaks against it: {faults}; nothing was touched",
         "復元できない理由: {faults} 件(何も変更していません)",
     ),
     "restore.done": ("restored {size} in {span}", "{size} を {span} で復元しました"),
@@ -152,6 +163,20 @@ BACKUPS: dict[str, tuple[str, str]] = {
     "wal.nothing": (
         "no moment can be reached; WAL {size}, lag {lag}",
         "復元できる時点がありません(WAL {size}、遅れ {lag})",
+    ),
+    "wal.alone": (
+        "one moment alone, {begin}: no later change is in the WAL; WAL {size}, lag {lag}",
+        "復元できるのは {begin} の時点だけです。以降の変更は WAL にありません(WAL {size}、遅れ {lag})",
+    ),
+    "wal.span": ("from {begin} to {end} ({span})", "{begin} から {end} まで({span})"),
+    "wal.legend": ("█ can be restored to   ▌ in part   · cannot", "█ 復元可   ▌ 一部可   · 復元不可"),
+    "wal.unread": (
+        "The WAL cannot be read here: more may be reachable than is shown.",
+        "ここでは WAL を読めないため、表示より多くの時点に復元できる可能性があります。",
+    ),
+    "wal.lost": (
+        "No restore goes over what is lost: make a base backup now (toban backup run NAME).",
+        "消失した WAL を越える復元はできません。今すぐベースバックアップを取ってください(toban backup run 名前)。",
     ),
     "wal.reaches": (
         "any moment from {begin} to {end} ({span}); WAL {size}, lag {lag}",

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final
 
 from backup.children import Children, Command, Output
 from backup.engines.basing.checking import checked
-from backup.engines.basing.configuration import keep
+from backup.engines.basing.configuration import configuration_of
 from backup.engines.basing.copying import (
     DATA,
     ELSEWHERE,
@@ -52,12 +52,14 @@ class Base:
         async with _reached(making) as (_, server):
             if making.job.type is not Scope.FULL:
                 self._parent(making, server)
-        last = next((one for one in making.earlier if one.manifest.name == making.job.name), None)
+                return Estimate()  # how much has changed nobody knows beforehand; it is no share of the whole
         source = server.size_bytes
+        of_job = (one for one in making.earlier if one.manifest.name == making.job.name)
+        last = next((one for one in of_job if one.manifest.scope is Scope.FULL), None)
         if last is not None and last.manifest.source_bytes and source is not None:
             share = last.manifest.size_bytes / last.manifest.source_bytes
             return Estimate(source_bytes=source, size_bytes=round(source * min(1.0, share)))
-        return Estimate(source_bytes=source, size_bytes=None if making.job.type is not Scope.FULL else source)
+        return Estimate(source_bytes=source, size_bytes=source)
 
     async def make(self, making: Making) -> Made:
         """Copy the files, then what of the configuration lies elsewhere."""
@@ -215,19 +217,15 @@ async def _described(making: Making, server: Server, shape: Shape, digests: dict
     """What was made, by PostgreSQL's own manifest and ours."""
     root = making.place / DATA if shape.format == PLAIN else making.place
     listed = await asyncio.to_thread(read_manifest, root / MANIFEST)
-    here = (making.job.dsn or making.origin.dsn or Dsn("")).local
-    kept: list[dict[str, Any]] = []
-    notes: list[str] = []
-    if making.job.configuration:
-        kept, notes = await asyncio.to_thread(keep, server.files, here=here, place=making.place)
+    kept, notes = await configuration_of(making, server)
     if shape.format == PLAIN:
         digests = await asyncio.to_thread(_known, listed, root)
-    last = listed.ranges[-1]
+    first, last = listed.ranges[0], listed.ranges[-1]
     return Made(
         source_bytes=listed.source_bytes,
         server_version=server.version,
         system_identifier=listed.system_identifier or server.system_identifier,
-        start_lsn=listed.ranges[0].start_lsn,
+        start_lsn=first.start_lsn,
         stop_lsn=last.end_lsn,
         timeline=last.timeline,
         databases=server.databases,
@@ -246,6 +244,7 @@ def _detail(server: Server, shape: Shape, kept: list[dict[str, Any]], archives: 
         "segment_bytes": server.segment_bytes,
         "tablespaces": [asdict(space) for space in server.tablespaces],
         "configuration": kept,
+        "files": dict(server.files),
         "page_checksums": server.has_page_checksums,
         "from_standby": server.is_standby,
         "data_directory": server.files.get("data_directory"),
@@ -270,8 +269,12 @@ def _known(listed: BackupManifest, root: Path) -> dict[str, StoredFile]:
 
 def _move_tablespaces(place: Path) -> None:
     """Put them where the links to them are: links would lead out of the backup, and nowhere once it is renamed."""
-    for link in (place / DATA / "pg_tblspc").iterdir():
+    for link in [found for found in (place / DATA / "pg_tblspc").iterdir() if found.is_symlink()]:
+        there = link.readlink()
+        if there != place / ELSEWHERE / link.name:
+            why = f"a tablespace was made meanwhile, and its files were copied to {there}"
+            raise BackupError("backup", why, f"remove {there} on this machine", trouble=Trouble.TOOL)
         link.unlink()
-        (place / ELSEWHERE / link.name).rename(link)
+        there.rename(link)
     if (place / ELSEWHERE).exists():
         (place / ELSEWHERE).rmdir()

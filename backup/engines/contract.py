@@ -4,7 +4,7 @@ An engine never touches the repository. It is given an empty folder and fills it
 manifest, syncing and the one rename are the repository's. What it cannot do it says by raising `BackupError`.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -139,6 +139,3 @@ class Engine(Protocol):
 def room_for(*sizes: int | None) -> int | None:
     """The sum of sizes, when all of them are known."""
     return None if any(size is None for size in sizes) else sum(size or 0 for size in sizes)
-
-
-Act = Callable[[], Awaitable[None]]

@@ -1,6 +1,9 @@
 """Dumps of PostgreSQL: what the databases say of themselves, each in one snapshot, with its rows counted in it."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -9,12 +12,12 @@ import asyncpg
 from backup.engines.contract import Estimate, Looking, Made, Making
 from backup.engines.dumping.packing import DIRECTORY, NONE, PLAIN, Packing, packing_for
 from backup.engines.dumping.progress import USUAL_RATIO, Course
-from backup.engines.dumping.properties import creation, dressing
-from backup.engines.dumping.reading import Entry, Told, read_through
+from backup.engines.dumping.properties import creation, dressing, settings
+from backup.engines.dumping.reading import Entry, Told, keep_settings, read_through
 from backup.engines.dumping.roles import FILE as GLOBALS
 from backup.engines.dumping.roles import dump_globals
 from backup.engines.dumping.running import Dumped, Dumping
-from backup.engines.dumping.survey import Survey, Work, refusal, surveyed, working
+from backup.engines.dumping.survey import Survey, Work, check_readable, refusal, surveyed, working
 from backup.errors import BackupError
 from backup.programs import version_text
 from toban.backups import Check, Manifest, Method, Progress, Trouble
@@ -31,9 +34,11 @@ class Dump:
     kinds: ClassVar[frozenset[str]] = frozenset({"postgresql"})
 
     async def estimate(self, making: Making) -> Estimate:
-        """The databases' sizes; what the last dump came to, in proportion."""
+        """The databases' sizes; what the last dump came to, in proportion. Every table is looked at for our rights."""
         async with working(making) as work:
-            survey = await _surveyed(work)
+            with _refused(work):
+                survey = await surveyed(work)
+                await check_readable(work, survey)
             await _packing(work, survey)
         earlier = _earlier(making)
         if earlier is None:
@@ -59,18 +64,20 @@ class Dump:
 async def _made(making: Making, work: Work) -> Made:
     clock = making.around.clock
     begun = clock.monotonic()
-    survey = await _surveyed(work)
+    with _refused(work):
+        survey = await surveyed(work)
     packing = await _packing(work, survey)
     looked = clock.monotonic()
-    notes = list(packing.notes)
-    if making.job.globals_:
-        making.tell(Progress(phase="globals", total_bytes=survey.source_bytes))
-        notes += await dump_globals(work, survey, making.place)
-    written = clock.monotonic()
-    dumped = await _dumped(making, work, survey, packing)
-    notes += [note for one in dumped for note in one.notes]
-    done = clock.monotonic()
-    phases = dict(zip(PHASES, (looked - begun, written - looked, done - written), strict=True))
+    try:
+        async with asyncio.TaskGroup() as beside:
+            tools = beside.create_task(asyncio.to_thread(_tools, work, survey, packing))
+            roles = beside.create_task(_globals(making, work, survey))
+            dumped = await _dumped(making, work, survey, packing)
+    except BaseExceptionGroup as failed:  # the first of them has ended the others
+        raise failed.exceptions[0] from failed.exceptions[0].__cause__
+    kept = await asyncio.to_thread(keep_settings, making.place, {one.database.name: one.properties for one in dumped})
+    phases = dict(zip(PHASES, (looked - begun, roles.result()[1], clock.monotonic() - looked), strict=True))
+    notes = (*survey.notes, *packing.notes, *roles.result()[0], *(note for one in dumped for note in one.notes))
     return Made(
         source_bytes=sum(one.database.size_bytes for one in dumped),
         server_version=survey.server.version,
@@ -79,20 +86,31 @@ async def _made(making: Making, work: Work) -> Made:
         timeline=survey.server.timeline,
         databases=tuple(one.database.name for one in dumped),
         rows=tuple(row for one in dumped for row in one.rows),
-        tools=await asyncio.to_thread(_tools, work, survey, packing),
+        tools=tools.result(),
         compression=packing.compression,
-        notes=tuple(notes),
+        notes=(*notes, *_gone(work, survey, dumped)),
         phases=phases,
-        detail=_told(making, survey, packing, dumped).as_json(),
+        detail=replace(_told(making, survey, packing, dumped), settings=kept).as_json(),
         digests={one.file: one.digest for one in dumped if one.digest is not None},
     )
 
 
-async def _surveyed(work: Work) -> Survey:
+@contextmanager
+def _refused(work: Work) -> Iterator[None]:
     try:
-        return await surveyed(work)
+        yield
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         raise refusal(work, error) from error
+
+
+async def _globals(making: Making, work: Work, survey: Survey) -> tuple[tuple[str, ...], float]:
+    """What belongs to no database, into its file; what is to be noted of it, and the seconds it took."""
+    if not making.job.globals_:
+        return (), 0.0
+    begun = making.around.clock.monotonic()
+    making.tell(Progress(phase="globals", total_bytes=survey.source_bytes))
+    notes = await dump_globals(work, survey, making.place)
+    return notes, making.around.clock.monotonic() - begun
 
 
 async def _packing(work: Work, survey: Survey) -> Packing:
@@ -121,10 +139,20 @@ async def _dumped(making: Making, work: Work, survey: Survey, packing: Packing) 
             file=file,
             course=course,
         )
-        found.append(await dumping.run())
+        dumped = await dumping.run()
         before += database.size_bytes
-        await asyncio.to_thread(_finish, making.place / file, packing, found[-1], survey)
+        if dumped is not None:
+            await asyncio.to_thread(_finish, making.place / file, packing, dumped, survey)
+            found.append(dumped)
     return tuple(found)
+
+
+def _gone(work: Work, survey: Survey, dumped: tuple[Dumped, ...]) -> list[str]:
+    """A note for each database that was dropped before its turn; a backup of none at all is no backup."""
+    names = [one.name for one in survey.databases if one not in {done.database for done in dumped}]
+    if not dumped:
+        raise BackupError(work.what, f"dropped before it could be dumped: {', '.join(names)}", trouble=Trouble.MISSING)
+    return [f"database {name} is not in it: it was dropped or renamed before its turn" for name in names]
 
 
 def _finish(path: Path, packing: Packing, dumped: Dumped, survey: Survey) -> None:
@@ -135,7 +163,8 @@ def _finish(path: Path, packing: Packing, dumped: Dumped, survey: Survey) -> Non
             member.chmod(0o600)
     if packing.format == PLAIN:
         name, properties = dumped.database.name, dumped.properties
-        said = (creation(name, properties, version=survey.server.version_number), *dressing(name, properties))
+        made = creation(name, properties, version=survey.server.version_number)
+        said = (made, *settings(name, properties), *dressing(name, properties))
         beside = path.with_name(path.name.removesuffix(packing.ending) + CREATION_ENDING)
         beside.touch(mode=0o600, exist_ok=False)
         beside.write_text("".join(f"{statement};\n" for statement in said), encoding="utf-8")
@@ -148,7 +177,7 @@ def _told(making: Making, survey: Survey, packing: Packing, dumped: tuple[Dumped
             file=one.file,
             pipe=packing.pipe,
             source_bytes=one.database.size_bytes,
-            properties=one.properties,
+            properties=replace(one.properties, settings=()),
         )
         for one in dumped
     ]

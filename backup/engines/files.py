@@ -18,6 +18,7 @@ from backup.engines.streams.folder import own_folder
 from backup.engines.streams.growth import growing, size_of
 from backup.errors import BackupError
 from backup.programs import version_text
+from backup.repository.layout import is_id
 from backup.settings import Job, compression_of
 from toban.backups import Check, Manifest, Method, Progress, Trouble
 from toban.secrets import Secret
@@ -37,6 +38,8 @@ PARTS: Final = 7
 DAY_SECONDS: Final = 86400
 MOST_NOTED: Final = 5
 LOOK_BYTES: Final = 64 * 1024
+_UNDECIDED: Final = (Trouble.LOCKED, Trouble.PRIVILEGE, Trouble.SPACE)
+"""What keeps restic from reading says nothing of what it would read."""
 # Half a report a second is enough for progress; unbridled it is sixty, and fills memory.
 QUIET: Final = {"RESTIC_PROGRESS_FPS": "0.5"}
 
@@ -54,8 +57,9 @@ class Restic:
 
     def command(self, *words: str, good: frozenset[int] = frozenset({0})) -> Command:
         """What restic is told."""
-        own = ("--repo", str(self.place), "--password-file", str(self.password_file), "--quiet")
+        own: tuple[str, ...] = ("--repo", str(self.place), "--password-file", str(self.password_file), "--quiet")
         cache = ("--cache-dir", str(self.folder / "cache"))
+        own += ("--no-lock",) if self.place.exists() and not os.access(self.place, os.W_OK) else ()  # mounted read-only
         return Command(words=(self.program, *own, *cache, *words), environment=QUIET, secrets=self.secrets, good=good)
 
     async def run(self, *words: str, within_seconds: float = SHORT_SECONDS) -> Output:
@@ -171,7 +175,7 @@ class Files:
         part = int(looking.around.clock.now() // DAY_SECONDS) % PARTS + 1
         whole = size <= READ_WHOLE_BYTES
         reading = "--read-data" if whole else f"--read-data-subset={part}/{PARTS}"
-        checks = [await asyncio.to_thread(_held, restic, manifest)]
+        checks = [await _held(restic, manifest)]
         if checks[0].ok:
             checks.append(await _checked(restic, "structure", "its index leads to all that it should", "check"))
         read = "every byte was read" if whole else f"part {part} of {PARTS} was read; the rest on other days"
@@ -210,14 +214,17 @@ class Files:
 
 
 async def forget_gone(restic: Restic, folder: Path, *, keep: str) -> int:
-    """Let snapshots go whose backups have no folder any more, and what they alone held. How many there were."""
+    """Let snapshots go whose backups have no folder any more, and what they alone held. How many there were.
+
+    One with another tag than a backup's id is somebody's own.
+    """
     gone = []
     if await asyncio.to_thread(lambda: restic.count < _folders(folder)):
         return 0  # each of the other folders has its own: opening a repository takes a second
     for one in await restic.snapshots():
         tags = one.get("tags") or []
         known = await asyncio.to_thread(_any_there, folder, tags)
-        if tags and keep not in tags and not known:
+        if tags and all(map(is_id, tags)) and keep not in tags and not known:
             gone.append(str(one["id"]))
     if gone:
         await restic.run("forget", "--prune", *gone, within_seconds=READ_SECONDS)
@@ -275,10 +282,16 @@ def _restic_of(making: Making, folder: Path) -> Restic:
 
 
 async def _prepared(restic: Restic) -> None:
-    """Make the repository if there is none; free it of the locks that somebody has left who was killed."""
+    """Make the repository if there is none."""
     if not (restic.place / "config").exists():
         await restic.run("init")
-    elif await asyncio.to_thread(lambda: restic.locked):
+    else:
+        await freed(restic)
+
+
+async def freed(restic: Restic) -> None:
+    """Rid of the locks that somebody has left who was killed; restic lets those of the living be."""
+    if await asyncio.to_thread(lambda: restic.locked):
         await restic.run("unlock")
 
 
@@ -287,16 +300,30 @@ async def _checked(restic: Restic, name: str, well: str, *words: str) -> Check:
     if done.ok:
         return Check(name=f"restic {name}", ok=True, detail=well)
     failure = restic.failure(done)
-    undecided = failure.trouble in (Trouble.LOCKED, Trouble.PRIVILEGE)
+    undecided = failure.trouble in _UNDECIDED or done.ended[0].status < 0  # it was killed
     said = failure.why if undecided else "; ".join(_complaints(done.said)) or failure.why
     return Check(name=f"restic {name}", ok=None if undecided else False, detail=said)
 
 
-def _held(restic: Restic, manifest: Manifest) -> Check:
+async def snapshot_in(restic: Restic, manifest: Manifest) -> str:
+    """The number of a backup's snapshot there: restic gives another one to a snapshot that it has copied."""
+    own = str(manifest.detail.get("snapshot", ""))
+    if await asyncio.to_thread(restic.holds, own):
+        return own
+    for one in await restic.snapshots():
+        if manifest.id in (one.get("tags") or []):
+            return str(one["id"])
+    raise BackupError(f"snapshot {own}", "is gone", trouble=Trouble.MISSING)
+
+
+async def _held(restic: Restic, manifest: Manifest) -> Check:
     """Whether the snapshot itself is there."""
-    snapshot = str(manifest.detail.get("snapshot", ""))
-    if not restic.holds(snapshot):
-        return Check(name="snapshot", ok=False, detail=f"snapshot {snapshot} is gone")
+    try:
+        snapshot = await snapshot_in(restic, manifest)
+    except BackupError as error:
+        if error.trouble not in (Trouble.MISSING, Trouble.DAMAGED):
+            return Check(name="snapshot", ok=None, detail=error.reason)
+        return Check(name="snapshot", ok=False, detail=f"{error.what} {error.why}")
     return Check(
         name="snapshot", ok=True, detail=f"snapshot {snapshot} of {manifest.detail.get('files')} files is there"
     )

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 from backup.engines.contract import Estimate, Looking, Made, Making
 from backup.engines.streams.folder import own_folder
 from backup.engines.streams.growth import growing
-from backup.engines.streams.packing import Packing, packing, unpacking
+from backup.engines.streams.packing import Packing, packing, unpacking, unreadable
 from backup.errors import BackupError
 from backup.mariadb.way import Database, MariaDbWay, Server, Table
 from backup.programs import version_text
@@ -112,8 +112,10 @@ class MariaDb:
             commands = (*unsealing, *unpacking(looking.around.programs, one["file"]), reader("mariadb_dump", "read"))
             done = await looking.around.children.run(*commands, source=source, within_seconds=READ_SECONDS)
             if not done.ok:
-                why = "; ".join(ended.why for ended in done.ended if not ended.ok)
-                checks.append(Check(name=f"read {one['name']}", ok=False, detail=why))
+                failure = unreadable(one["name"], done)
+                if failure.trouble is not Trouble.DAMAGED:
+                    raise failure
+                checks.append(Check(name=f"read {one['name']}", ok=False, detail=failure.why))
                 continue
             checks.append(held_against(one, answer(one["name"], done, done.stdout)))
         return tuple(checks)
@@ -153,10 +155,7 @@ class MariaDb:
         async with growing(place, making.tell, "dump", what=database.name):
             done = await making.around.children.run(*commands, into=place, within_seconds=making.job.timeout)
         if not done.ok:
-            first = next(ended for ended in done.ended if not ended.ok)
-            if first is done.ended[0]:
-                raise way.failure(first.why, first.said)
-            done.checked(database.name)
+            raise way.failure_of(done)
         told = answer(database.name, done, await asyncio.to_thread(report.read_bytes))
         if not told["completed"]:
             raise BackupError(database.name, "the dump has no end, though its program says it was well")

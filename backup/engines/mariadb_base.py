@@ -9,7 +9,7 @@ from backup.children import Children, Command
 from backup.engines.contract import Estimate, Looking, Made, Making
 from backup.engines.mariadb import way_of
 from backup.engines.streams.growth import growing
-from backup.engines.streams.packing import Packing, packing, unpacking
+from backup.engines.streams.packing import Packing, packing, unpacking, unreadable
 from backup.errors import BackupError
 from backup.mariadb.way import MariaDbWay, Server
 from backup.programs import Programs, version_text
@@ -52,6 +52,8 @@ class MariaDbBase:
         try:
             told = await _read(looking.around.children, looking.contents.source(file), file, looking.around.programs)
         except BackupError as error:
+            if error.trouble is not Trouble.DAMAGED:  # of this machine, and no word about the backup
+                raise
             return (Check(name="stream", ok=False, detail=error.reason),)
         found = _members(told)
         if found.ok and told["members"] != manifest.detail.get("members"):
@@ -97,9 +99,8 @@ class MariaDbBase:
                 within_seconds=making.job.timeout,
                 on_line=lambda line: _keep(said, line),
             )
-        if not done.ended[0].ok:
-            raise way.failure(done.ended[0].why, done.ended[0].said)
-        done.checked(making.origin.name)
+        if not done.ok:
+            raise way.failure_of(done)
         if not said:
             raise BackupError(making.origin.name, "the copy has no end, though its program says it was well")
 
@@ -120,8 +121,7 @@ async def _read(children: Children, source: tuple[Path, tuple[Command, ...]], fi
     commands = (*unsealing, *unpacking(programs, file), reader("mbstream"))
     done = await children.run(*commands, source=path, within_seconds=READ_SECONDS)
     if not done.ok:
-        why = "; ".join(ended.why for ended in done.ended if not ended.ok)
-        raise BackupError(file, why, trouble=Trouble.DAMAGED)
+        raise unreadable(file, done)
     return answer(file, done, done.stdout)
 
 

@@ -1,7 +1,7 @@
 """Base backups by pgBackRest, whose repository stays its own: full, differential, incremental, on any PostgreSQL.
 
-Our folder holds what pgBackRest says of the backup, and the configuration that lies outside of the data directory. How
-long it is kept is told to pgBackRest in its own configuration.
+Our folder holds what pgBackRest says of the backup, and the configuration that lies outside of the data directory. What
+our retention lets go of pgBackRest lets go of; what its own has let go of before is said.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from backup.children import NO_SPACE
-from backup.engines.basing.configuration import keep
+from backup.engines.basing.configuration import configuration_of
 from backup.engines.basing.server import Server, ask
 from backup.engines.basing.stanza import Stanza, Taken
 from backup.engines.contract import Estimate, Looking, Made, Making, Surroundings
@@ -26,7 +26,6 @@ from backup.wal.chain import leads
 from backup.wal.segments import lsn_number
 from backup.way import Way
 from toban.backups import BackupRecord, Check, Manifest, Method, Progress, Scope, Trouble
-from toban.secrets import Dsn
 
 FILE: Final = "pgbackrest.json"
 TYPES: Final = {Scope.FULL: "full", Scope.DIFFERENTIAL: "diff", Scope.INCREMENTAL: "incr"}
@@ -55,13 +54,14 @@ class PgBackRest:
             began = clock.monotonic()
             warnings = await _run(making, stanza)
             copied = clock.monotonic()
-            new = [one for one in await stanza.taken() if one.label not in before]
+            there = await stanza.taken()
+            new = [one for one in there if one.label not in before]
             if not new:
                 why = "pgBackRest says that it succeeded, and there is no new backup"
                 raise BackupError(f"backup {making.job.name}", why)
-            kept, notes = await _configuration(making, server)
+            kept, notes = await configuration_of(making, server)
             await asyncio.to_thread(_write, making.place / FILE, asdict(new[-1]))
-            told = _described(making, server, new[-1], kept, [*warnings, *notes])
+            told = _described(making, server, new[-1], kept, [*warnings, *notes, *gone(making, there)])
             told["phases"] = {"copy": copied - began, "configuration": clock.monotonic() - copied}
             return Made(**told)
 
@@ -77,7 +77,7 @@ class PgBackRest:
             )
         said = "page checksums are wrong in it" if taken.has_errors else f"pgBackRest has {label}"
         checks = [Check(name="label", ok=not taken.has_errors, detail=said)]
-        return (*checks, *await stanza.verified(label), await _wal(manifest, taken, stanza))
+        return (*checks, *await stanza.verified(taken), await _wal(manifest, taken, stanza))
 
 
 def label_of(manifest: Manifest) -> str:
@@ -90,17 +90,50 @@ def stanza_of(manifest: Manifest, around: Surroundings) -> Stanza:
     return Stanza(str(manifest.detail["stanza"]), around.children, around.programs)
 
 
+async def let_go(record: BackupRecord, around: Surroundings) -> None:
+    """Have pgBackRest let go of a backup that retention lets go of; not where others were built on it without us."""
+    label, stanza = label_of(record.manifest), stanza_of(record.manifest, around)
+    there = await stanza.taken()
+    going = next((one for one in there if one.label == label), None)
+    if going is None:
+        return
+    building = [one.label for one in there if one.prior == label]
+    if building:
+        why = f"pgBackRest has {', '.join(building)}, which builds on {label}: it stays"
+        raise BackupError(record.id, why, trouble=Trouble.BUSY)
+    beside = [one for one in there if one.repository == going.repository and one.label != label]
+    await stanza.expire(going, sum(one.type == TYPES[Scope.FULL] for one in beside))
+    if any(one.label == label for one in await stanza.taken()):
+        raise BackupError(record.id, f"pgBackRest did not let go of {label}")
+
+
+def gone(making: Making, there: tuple[Taken, ...]) -> list[str]:
+    """What its own retention has let go of, though ours would have kept it."""
+    labels = {one.label for one in there}
+    ours = [one for one in making.earlier if one.manifest.detail.get("stanza") == making.job.stanza]
+    missing = [one.id for one in ours if label_of(one.manifest) not in labels]
+    hint = "repo-retention-full has to be more than what keep asks for"
+    return [f"pgBackRest has let go of {', '.join(missing)} by a retention of its own: {hint}"] if missing else []
+
+
 async def _wal(manifest: Manifest, taken: Taken, stanza: Stanza) -> Check:
-    """Whether the WAL leads from the backup's beginning to the newest there is."""
+    """Whether the WAL leads from the backup's beginning to its end; and what of later moments cannot be come to.
+
+    A gap behind its end is none of its own: it is said, and damages nothing.
+    """
     size = int(manifest.detail["segment_bytes"])
     listing = await stanza.listing(taken.archive, size, taken.system_identifier)
-    found = leads(listing, int(taken.start_segment[:8], 16), lsn_number(taken.start_lsn))
-    if not found or not found[-1].segments:
+    timeline = int(taken.start_segment[:8], 16)
+    found = leads(listing, timeline, lsn_number(taken.start_lsn))
+    own = next((lead for lead in found if lead.timeline == timeline), None)
+    if own is None or not own.segments:
         return Check(name="wal", ok=False, detail=f"segment {taken.start_segment} is missing, with which it begins")
     gap = next((lead.gap for lead in found if lead.gap is not None), None)
+    why = "" if gap is None else f"from {gap.from_lsn} to {gap.to_lsn} on timeline {gap.timeline}: {gap.why}"
+    if own.ends_at < lsn_number(taken.stop_lsn):
+        return Check(name="wal", ok=False, detail=f"WAL is missing that makes it consistent, {why or 'at its end'}")
     if gap is not None:
-        why = f"WAL is missing from {gap.from_lsn} to {gap.to_lsn} on timeline {gap.timeline}: {gap.why}"
-        return Check(name="wal", ok=False, detail=why)
+        return Check(name="wal", ok=None, detail=f"it is whole, but WAL behind it is missing {why}")
     return Check(name="wal", ok=True, detail=f"there without a gap up to {found[0].last_segment}")
 
 
@@ -148,13 +181,6 @@ async def _reached(making: Making) -> AsyncIterator[Server]:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
-async def _configuration(making: Making, server: Server) -> tuple[list[dict[str, Any]], list[str]]:
-    if not making.job.configuration:
-        return [], []
-    here = (making.job.dsn or making.origin.dsn or Dsn("")).local
-    return await asyncio.to_thread(keep, server.files, here=here, place=making.place)
-
-
 def _described(
     making: Making, server: Server, taken: Taken, kept: list[dict[str, Any]], notes: list[str]
 ) -> dict[str, Any]:
@@ -180,7 +206,8 @@ def _described(
             "repository_bytes": taken.repository_bytes,
             "segment_bytes": server.segment_bytes,
             "configuration": kept,
-            "from_standby": True,  # of the WAL of its own end it brings nothing along
+            "files": dict(server.files),
+            "from_standby": server.is_standby,
             "data_directory": server.files.get("data_directory"),
             "port": server.port,
         },

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 from backup.children import Children
 from backup.engines.contract import Estimate, Looking, Made, Making
 from backup.engines.streams.growth import growing
-from backup.engines.streams.packing import packing, unpacked_name, unpacking
+from backup.engines.streams.packing import packing, unpacked_name, unpacking, unreadable
 from backup.errors import BackupError
 from backup.readers import asked, reader
 from toban.backups import Check, Method, Progress, TableRows, Trouble
@@ -101,6 +101,8 @@ class Sqlite:
         try:
             copied = await clear_copy(looking, told.detail)
         except BackupError as error:
+            if error.trouble is not Trouble.DAMAGED:  # of this machine, and no word about the backup
+                raise
             return (Check(name="unpack", ok=False, detail=error.why),)
         found = await examined(
             looking.around.children, copied, rows="exact" if told.rows else "none", within_seconds=CHECK_SECONDS
@@ -152,8 +154,7 @@ async def clear_copy(looking: Looking, detail: Mapping[str, Any]) -> Path:
     async with growing(into, looking.tell, "unpack", total_bytes=detail.get("size_bytes")):
         done = await looking.around.children.run(*commands, source=source, into=into, within_seconds=CHECK_SECONDS)
     if not done.ok:
-        why = "; ".join(one.why for one in done.ended if not one.ok)
-        raise BackupError(name, why, trouble=Trouble.DAMAGED)
+        raise unreadable(name, done)
     return into
 
 
@@ -166,7 +167,7 @@ def _path_of(making: Making) -> Path:
 
 def _size_with_log(path: Path) -> int:
     status, size = _inspected(path)
-    log = path.with_name(path.name + LOG_SUFFIX)
+    log = Path(os.path.realpath(path) + LOG_SUFFIX)
     return (size or status.st_size) + (log.stat().st_size if log.exists() else 0)
 
 

@@ -2,17 +2,16 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
-
-import structlog
 
 from backup.engines.contract import Tell
 from backup.errors import BackupError
 from backup.keeping.letting_go import wal_from
 from backup.plan import Plan
 from backup.pruning import Pruned, prune
-from backup.repository.copies.contract import Copy
+from backup.repository.copies.contract import Copy, is_news
 from backup.settings import Copy as CopySettings
 from backup.settings import Job
 from backup.wal.chain import File, Listing
@@ -28,8 +27,13 @@ if TYPE_CHECKING:
 
 MOST_AT_ONCE: Final = 20  # backups that are sent to one place in one round of catching up
 
-logger = structlog.get_logger(__name__)
 Opener = Callable[[CopySettings, "Repository"], Copy]
+Using = Callable[[BackupRecord], AbstractAsyncContextManager[None]]
+
+
+def _alone(_: BackupRecord) -> AbstractAsyncContextManager[None]:
+    """Nobody else is at work here."""
+    return nullcontext()
 
 
 class Copies:
@@ -49,14 +53,19 @@ class Copies:
             try:
                 async with self._turn:
                     copy = await self._opened(settings)
-                    await copy.push(record, tell)
+                    await copy.push(record, tell, job.password)
                     record = await self._repository.mark(record, self._noted(settings.name))
             except BackupError as error:
                 failed.append(f"copy {settings.name}: {error.reason}")
         return record, failed
 
-    async def catch_up(self, plan: Plan, records: Iterable[BackupRecord], tell: Tell) -> list[str]:
-        """Send what is missing, newest first; let go there of what need not stay; let the WAL follow."""
+    async def catch_up(
+        self, plan: Plan, records: Iterable[BackupRecord], tell: Tell, using: Using = _alone
+    ) -> list[str]:
+        """Send what is missing, newest first; let go there of what need not stay; let the WAL follow.
+
+        What is being sent is `using` a backup: meanwhile nobody lets it go here.
+        """
         failed: list[str] = []
         known = tuple(records)
         for settings in plan.settings.copies:
@@ -64,7 +73,7 @@ class Copies:
                 async with self._turn:
                     copy = await self._opened(settings)
                     await copy.sweep()
-                    await self._send_missing(plan, settings, copy, known, tell)
+                    await self._send_missing(plan, settings, copy, known, tell, using)
                     await self._let_go(plan, settings, copy, known, tell)
             except BackupError as error:
                 failed.append(f"copy {settings.name}: {error.reason}")
@@ -73,19 +82,34 @@ class Copies:
     # --- inside -------------------------------------------------------------------------------------------------------
 
     async def _send_missing(
-        self, plan: Plan, settings: CopySettings, copy: Copy, records: tuple[BackupRecord, ...], tell: Tell
+        self,
+        plan: Plan,
+        settings: CopySettings,
+        copy: Copy,
+        records: tuple[BackupRecord, ...],
+        tell: Tell,
+        using: Using,
     ) -> None:
-        jobs = {job.name for job in plan.jobs if settings in plan.copies(job)}
+        """What was sent before may be gone there by its age; but where the newest is gone, somebody has emptied it.
+
+        What became known since goes there too: a pin, above all. One that is damaged there is a person's to remove.
+        """
+        jobs = {job.name: job for job in plan.jobs if settings in plan.copies(job)}
+        ours = [record for record in records if record.status is Status.OK and record.manifest.name in jobs]
+        newest = {record.manifest.name: record.id for record in reversed(ours)}.values()
+        there = {one.id: one for one in await copy.records()} if ours else {}
         missing = [
             record
-            for record in records
-            if record.status is Status.OK and record.manifest.name in jobs and settings.name not in record.marks.copies
+            for record in ours
+            if settings.name not in record.marks.copies or (record.id in newest and record.id not in there)
         ]
-        there = {one.id for one in await copy.records()} if missing else set()
-        for record in missing[:MOST_AT_ONCE]:
-            if record.id not in there:
-                await copy.push(record, tell)
-            await self._repository.mark(record, self._noted(settings.name))
+        learned = [record for record in ours if record.id in there and _is_unlike(there[record.id], record)]
+        for record in (*missing, *learned)[:MOST_AT_ONCE]:
+            async with using(record):
+                if record.id not in there or record in learned:
+                    await copy.push(record, tell, jobs[record.manifest.name].password)
+                if record in missing:
+                    await self._repository.mark(record, self._noted(settings.name))
 
     async def _let_go(
         self, plan: Plan, settings: CopySettings, copy: Copy, known: tuple[BackupRecord, ...], tell: Tell
@@ -136,6 +160,11 @@ class Copies:
     def _noted(self, name: str) -> Callable[[Marks], Marks]:
         now = self._repository.around.clock.now()
         return lambda marks: replace(marks, copies={**marks.copies, name: now})
+
+
+def _is_unlike(there: BackupRecord, here: BackupRecord) -> bool:
+    """Whether one is whole in both places, and not the same is known of it."""
+    return there.status is Status.OK and is_news(there.marks, here.marks)
 
 
 def _of(target: str, records: Iterable[BackupRecord]) -> Iterable[BackupRecord]:

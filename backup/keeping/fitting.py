@@ -33,8 +33,14 @@ SCHEMES: Final[Mapping[str, tuple[str, ...]]] = {
     POSTGRESQL: ("postgresql", "postgres"),
     MARIADB: ("mysql", "mariadb"),
 }
-_POSTGRESQL_ALONE: Final = ("rows", "rows_exact_below", "globals_", "exclude_tables", "lock_wait")
-_KEYS: Final = {"globals_": "globals"}
+POSTGRESQL_ALONE: Final = {
+    "rows": "rows",
+    "rows_exact_below": "rows_exact_below",
+    "globals": "globals_",
+    "exclude_tables": "exclude_tables",
+    "lock_wait": "lock_wait",
+}
+"""The keys that are for targets of that kind alone, and what a job calls them."""
 
 
 def misfits(
@@ -81,9 +87,9 @@ def _of_kind(job: Job, origin: Origin) -> Iterator[Problem]:
         yield ("dsn",), f"of a {origin.kind} target begins with {wanted}" if wanted else f"is not for {origin.kind}"
     if origin.kind == POSTGRESQL:
         return
-    for key in _POSTGRESQL_ALONE:
-        if key in job.model_fields_set:
-            yield (_KEYS.get(key, key),), f"is for postgresql targets, and {origin.name} is of kind {origin.kind}"
+    for key, name in POSTGRESQL_ALONE.items():
+        if name in job.model_fields_set:
+            yield (key,), f"is for postgresql targets, and {origin.name} is of kind {origin.kind}"
     if job.engine is not None:
         yield ("engine",), f"{job.engine} is for postgresql targets, and {origin.name} is of kind {origin.kind}"
     if job.method is Method.BASE and job.type is not Scope.FULL:
@@ -96,8 +102,11 @@ def _of_files(job: Job, named: Mapping[str, Job], settings: Backups) -> Iterator
     """What is different where restic keeps it: one repository with one password for a target, sealed by restic."""
     if job.method is not Method.FILES:
         return
-    if job.copies:
-        yield ("copies",), "is not for files: they lie in restic's own repository; copy that by `restic copy`"
+    folders = [copy.name for copy in settings.copies if copy.path is not None]
+    far = [one.name for one in settings.copies if one.path is None and (job.copies is None or one.name in job.copies)]
+    if far:
+        mend = f"write copies: [{', '.join(folders)}], and let `restic copy` go there"
+        yield ("copies",), f"files lie in restic's own repository, which does not go to {far[0]}; {mend}"
     if settings.encryption is not None and job.password is None:
         yield ("password",), "is missing: restic's key would lie in the clear beside what `encryption` is to seal"
     first = next(one for one in named.values() if one.method is Method.FILES and one.target == job.target)

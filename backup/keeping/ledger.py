@@ -5,7 +5,8 @@ restart knows less, which is no harm.
 """
 
 import asyncio
-from collections.abc import Iterable
+import errno
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,7 @@ import msgspec
 import structlog
 
 from backup.repository.durable import make_folders, write_durably
-from backup.repository.layout import below
+from backup.repository.layout import DESCRIPTION, below
 from toban.clock import Clock
 
 MOST_BYTES: Final = 1024 * 1024
@@ -32,12 +33,14 @@ class Line:
     moment: float = 0.0  # the last one that was begun
     times: int = 0  # how often that was
     done_at: float = 0.0  # when a run last came to an end that counts: proofs and drills have no folder to tell it by
+    good_since: float = 0.0  # since when there is a good backup of it: those of then are let go in time
 
 
 class Ledger:
     """The lines of one node."""
 
     def __init__(self, repository: Path, node: str, clock: Clock) -> None:
+        self.of = (repository, node)
         self._path = below(repository, FOLDER, f"{quote(node, safe='') or 'node'}.json")
         self._clock = clock
         self._lines: dict[str, Line] = {}
@@ -66,6 +69,22 @@ class Ledger:
         line = self._lines.get(key)
         return line.done_at or None if line is not None else None
 
+    def good_since(self, key: str) -> float | None:
+        """Since when there is a good backup of a job, as far as anybody has seen."""
+        line = self._lines.get(key)
+        return line.good_since or None if line is not None else None
+
+    async def saw_good(self, finished: Mapping[str, float]) -> None:
+        """When the oldest good backup of each of these jobs was finished; the earliest that was seen is remembered."""
+        new = {
+            key: replace(line, good_since=at)
+            for key, at in finished.items()
+            if (line := self._lines.get(key)) is not None and not 0.0 < line.good_since <= at
+        }
+        if new:
+            self._lines |= new
+            await self._write()
+
     async def begin(self, key: str, moment: float) -> None:
         """It is begun for a moment; written before, so that what kills us is known of afterwards."""
         line = self._lines.get(key) or Line(known_since=self._clock.now())
@@ -88,7 +107,7 @@ class Ledger:
     async def _write(self) -> None:
         content = msgspec.json.encode(self._lines)
         try:
-            await asyncio.to_thread(_written, self._path, content)
+            await asyncio.to_thread(_written, self.of[0], self._path, content)
         except OSError as error:
             logger.warning("ledger_not_written", path=str(self._path), why=error.strerror or str(error))
 
@@ -104,6 +123,9 @@ def _read(path: Path) -> dict[str, Line]:
         return {}
 
 
-def _written(path: Path, content: bytes) -> None:
+def _written(repository: Path, path: Path, content: bytes) -> None:
+    """Where its disk is not there, nothing is made in its place."""
+    if not (repository / DESCRIPTION).is_file():
+        raise FileNotFoundError(errno.ENOENT, "it is no repository; is its disk mounted?")
     make_folders(path.parent)
     write_durably(path, content)

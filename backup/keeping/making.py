@@ -1,6 +1,7 @@
 """One attempt at one backup, within its target's turn: estimate, room, the engine, the repository's seal and rename."""
 
 import asyncio
+import errno
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Coroutine
@@ -13,7 +14,7 @@ from backup.engines.contract import Engine, Estimate, Made, Making, Origin, Surr
 from backup.errors import BackupError
 from backup.repository.layout import backup_id
 from backup.settings import Job
-from backup.space import Look, Room, lack_of_room, needed_bytes, no_space, room_of, watch
+from backup.space import Look, lack_of_room, needed_bytes, no_space, room_of, room_there, watch
 from toban.backups import BackupRecord, Manifest, Progress, Status, Trouble
 from toban.config import format_duration
 
@@ -43,7 +44,7 @@ class Attempt:
     async def made(self) -> BackupRecord:
         """The backup, stored. Whatever goes wrong, nothing half-made stays, and why is kept by the repository."""
         draft = draft_of(self.job, self.origin, self.engine.name, self.tag, self.around)
-        async with self._clear() as clear, self.repository.making(draft) as partial:
+        async with self.repository.making(draft) as partial, self._clear() as clear:
             making = Making(
                 id=partial.id,
                 job=self.job,
@@ -57,14 +58,21 @@ class Attempt:
             )
             made = await within(self.job.timeout, f"backup {self.job.name}", self._engine(making))
             self.tell(Progress(phase="store"))
-            return await partial.finish(manifest_of(draft, made), made.digests)
+            finishing = partial.finish(manifest_of(draft, made), made.digests)
+            if self.repository.encryption is None:
+                return await finishing
+            # What is sealed lies beside what is in the clear for a while: room for both is needed.
+            return await beside(finishing, watch(self.root, self.floor, self.look))
 
     @asynccontextmanager
     async def _clear(self) -> AsyncIterator[Path]:
         """Where what an earlier backup holds lies in the clear for as long as it is built upon."""
-        workspace = self.around.workspace
-        workspace.mkdir(mode=0o700, parents=True, exist_ok=True)
-        clear = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="parent-", dir=workspace))
+        try:
+            clear = await asyncio.to_thread(_folder_in, self.around.workspace)
+        except OSError as error:
+            trouble = Trouble.SPACE if error.errno in (errno.ENOSPC, errno.EDQUOT) else Trouble.PRIVILEGE
+            why = f"no folder can be made there: {error.strerror or error}"
+            raise BackupError(str(self.around.workspace), why, "it lies beside the state", trouble=trouble) from error
         try:
             yield clear
         finally:
@@ -79,16 +87,14 @@ class Attempt:
 
     async def _check_room(self, estimate: Estimate) -> None:
         ours = [record for record in self.earlier if record.manifest.name == self.job.name]
-        why = lack_of_room(await self._room(), needed_bytes(estimate, ours), self.floor)
+        why = lack_of_room(await room_there(self.root, self.look), needed_bytes(estimate, ours), self.floor)
         if why:
             raise no_space(why)
 
-    async def _room(self) -> Room:
-        try:
-            return await asyncio.to_thread(self.look, self.root)
-        except OSError as error:
-            why = error.strerror or str(error)
-            raise BackupError(str(self.root), why, "is it mounted?", trouble=Trouble.REPOSITORY) from error
+
+def _folder_in(workspace: Path) -> Path:
+    workspace.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix="parent-", dir=workspace))
 
 
 def draft_of(job: Job, origin: Origin, engine: str, tag: str | None, around: Surroundings) -> Manifest:

@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from backup.engines.contract import Contents, Engine, Looking, Surroundings, Tell
 from backup.errors import BackupError
+from backup.repository.listing import with_marks
 from backup.repository.turns import finished
 from toban.backups import BackupRecord, Check, Marks, Method, RestoreProof, Trouble, Verdict, Verification
 from toban.secrets import Secret
@@ -19,11 +20,25 @@ if TYPE_CHECKING:
     from backup.repository.repository import Repository
 
 
-UNDECIDED = frozenset({Trouble.PROGRAM, Trouble.SPACE, Trouble.CONFIGURATION, Trouble.TIMEOUT, Trouble.BUSY})
+Unwritten = Callable[[BackupError], None]
+UNDECIDED = frozenset(
+    {
+        Trouble.PROGRAM,
+        Trouble.SPACE,
+        Trouble.CONFIGURATION,
+        Trouble.TIMEOUT,
+        Trouble.BUSY,
+        Trouble.LOCKED,
+        Trouble.PRIVILEGE,
+        Trouble.UNREACHABLE,
+        Trouble.CANCELLED,
+        Trouble.INTERNAL,
+    }
+)
 """What keeps us from reading says nothing about what is written."""
 
 
-async def verified(
+async def verified(  # noqa: PLR0913 - what a reading takes, and who hears what could not be written
     record: BackupRecord,
     *,
     engine: Engine,
@@ -32,8 +47,13 @@ async def verified(
     tell: Tell,
     within_seconds: float,
     secret: Secret | None = None,
+    unwritten: Unwritten | None = None,
 ) -> BackupRecord:
-    """The backup with what was found written on it."""
+    """The backup with what was found written on it; what could not be told takes back nothing that was found before.
+
+    Where it cannot be written down `unwritten` hears why, and the verdict is no other for that; without it that is
+    an error.
+    """
     begun = around.clock.monotonic()
     limit = asyncio.timeout(within_seconds)
     try:
@@ -46,9 +66,24 @@ async def verified(
     found = Verification(at=around.clock.now(), checks=checks, seconds=around.clock.monotonic() - begun)
 
     def change(marks: Marks) -> Marks:
-        return replace(marks, verification=found)
+        known = marks.verification
+        return replace(marks, verification=found if is_decided(found) or not is_decided(known) else known)
 
-    return await repository.mark(record, change)
+    marked = await written_down(record, change, repository, unwritten)
+    return replace(marked, marks=replace(marked.marks, verification=found))
+
+
+async def written_down(
+    record: BackupRecord, change: Callable[[Marks], Marks], repository: "Repository", unwritten: Unwritten | None
+) -> BackupRecord:
+    """The backup with its marks changed: on the disk, or for whoever asked alone where nothing can be written."""
+    try:
+        return await repository.mark(record, change)
+    except BackupError as error:
+        if unwritten is None or error.trouble is Trouble.MISSING:
+            raise
+        unwritten(error)
+        return with_marks(record, change(record.marks))
 
 
 async def _checks(
@@ -79,6 +114,11 @@ async def _checks(
             return (*checks, *await engine.verify(looking))
     except BackupError as error:
         return (*checks, Check(name=error.what, ok=None if error.trouble in UNDECIDED else False, detail=error.reason))
+
+
+def is_decided(verification: Verification | None) -> bool:
+    """Whether it says anything of the backup: that all was well, or what was not."""
+    return verification is not None and (verification.ok or any(check.ok is False for check in verification.checks))
 
 
 def believed(marks: Marks, proof: RestoreProof) -> Marks:

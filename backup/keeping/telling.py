@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
 from typing import Final
 
 from backup import metrics
 from backup.anomalies import GROWN, SHRUNK, standings
 from backup.forecast import forecast, paces_of
 from backup.keeping.overdue import overdue_seconds
+from backup.keeping.rereading import overdue_seconds as overdue_for_reading
+from backup.keeping.rereading import readable
 from backup.plan import Plan
 from backup.settings import Drill, Job
 from backup.space import Room
@@ -33,6 +36,8 @@ class Known:
     receiving: bool | None = None
     running: frozenset[str] = frozenset()
     known_since: Mapping[str, float] = field(default_factory=dict)
+    zone: tzinfo = UTC
+    good_since: Mapping[str, float] = field(default_factory=dict)  # those of then may be let go by now
 
 
 def told(known: Known) -> Batch:
@@ -88,7 +93,8 @@ def _job(batch: Batch, job: Job, known: Known) -> None:
     if good or job.schedule is not None:  # of one that runs on demand only, nobody expects anything
         batch.add(metrics.AGE, max(0.0, known.now - since), job.name)
     if job.schedule is not None:
-        batch.add(metrics.OVERDUE, overdue_seconds(job.schedule, known.now - since, known.now), job.name)
+        late = known.now - since - (job.jitter or 0.0)
+        batch.add(metrics.OVERDUE, overdue_seconds(job.schedule, late, known.now, known.zone), job.name)
     batch.add(metrics.FAILURES, failures_since_success(ours), job.name)
     batch.add(metrics.DAMAGED, sum(record.status is Status.DAMAGED for record in ours), job.name)
     batch.add(metrics.RUNNING, float(job.name in known.running), job.name)
@@ -104,12 +110,17 @@ def _belief(batch: Batch, job: Job, good: Sequence[BackupRecord], known: Known) 
     if not good:
         return
     if known.plan.proof.schedule is not None and job in known.plan.provable:
-        since = max(proved, default=good[-1].manifest.finished_at)
+        oldest = good[-1].manifest.finished_at
+        since = max(proved, default=min(oldest, known.good_since.get(job.name, oldest)))
         batch.add(metrics.UNPROVED, max(0.0, known.now - since), job.name)
     if job.verify:
         waiting = good[0].belief is Belief.STORED
         seconds = max(0.0, known.now - good[0].manifest.finished_at) if waiting else 0.0
         batch.add(metrics.UNVERIFIED, seconds, job.name)
+    if job.verify and known.plan.settings.reading.schedule is not None:
+        due = [record for record in readable(known.records, known.plan) if record.manifest.name == job.name]
+        unread = max((overdue_for_reading(record, known.plan, known.now) for record in due), default=0.0)
+        batch.add(metrics.UNREAD, unread, job.name)
 
 
 def _unusual(batch: Batch, job: Job, good: Sequence[BackupRecord]) -> None:
@@ -182,6 +193,11 @@ def _wal(batch: Batch, wal: WalStanding, known: Known) -> None:
     if wal.lag_seconds is not None:
         batch.add(metrics.WAL_LATE, wal.lag_seconds if wal.lag_seconds > late_after else 0.0)
     batch.add(metrics.WAL_SIZE, wal.size_bytes)
+    if wal.map_whole:  # else nobody knows: that is told by `toban wal status`, and is no shrinking
+        _window(batch, wal, known)
+
+
+def _window(batch: Batch, wal: WalStanding, known: Known) -> None:
     window = window_seconds(wal, known.now)
     goal = window_goal(known)
     batch.add(metrics.WAL_WINDOW, window)
@@ -192,7 +208,8 @@ def _wal(batch: Batch, wal: WalStanding, known: Known) -> None:
 
 def window_seconds(wal: WalStanding, now: float) -> float:
     """How far back every moment up to the newest that can be reached is reachable: spans that touch are one."""
-    spans = sorted(((span.from_at, span.to_at) for span in wal.reachable), key=lambda span: span[1], reverse=True)
+    ends = [(span.from_at, max(span.to_at, span.unbroken_to or 0.0)) for span in wal.reachable]
+    spans = sorted(ends, key=lambda span: span[1], reverse=True)
     if not spans:
         return 0.0
     begins = spans[0][0]

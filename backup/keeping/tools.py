@@ -1,14 +1,14 @@
 """What a keeper works with: engines and ways back by what they are for, and the world that a test may replace."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from backup.engines import engine_for, engine_of
 from backup.engines.contract import Engine, Origin
-from backup.errors import BackupError
+from backup.engines.pgbackrest import PgBackRest, let_go
 from backup.repository.copies.contract import Copy
 from backup.repository.copies.opening import copy_of
 from backup.restore import restorer_of
@@ -16,7 +16,7 @@ from backup.restore.contract import Restorer
 from backup.settings import Copy as CopySettings
 from backup.settings import Job
 from backup.space import Look, room_of
-from toban.backups import BackupRecord, Manifest, Trouble
+from toban.backups import BackupRecord, Manifest
 
 if TYPE_CHECKING:
     from backup.repository.repository import Repository
@@ -35,14 +35,13 @@ class Tools:
 
 
 @dataclass(frozen=True, slots=True)
-class Sparing:
-    """The repository, for retention: what is being read at this moment stays."""
+class Letting:
+    """The repository, for retention: what lies elsewhere goes with what lies in it."""
 
     repository: "Repository"
-    in_use: Counter[str]
 
     async def remove(self, record: BackupRecord, why: str) -> None:
-        """Take one away."""
-        if self.in_use[record.id] > 0:
-            raise BackupError(record.id, "is being read", trouble=Trouble.BUSY)
-        await self.repository.remove(record, why)
+        """Take one away; it stays while somebody reads it."""
+        elsewhere = record.manifest.engine == PgBackRest.name  # its files lie in a repository that is not ours
+        first = partial(let_go, record, self.repository.around) if elsewhere else None
+        await self.repository.remove(record, why, first=first)

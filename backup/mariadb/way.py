@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
-from backup.children import Children, Command
+from backup.children import NO_SPACE, Children, Command, Output
 from backup.errors import BackupError
 from backup.programs import Programs
 from backup.sql import query
@@ -134,13 +134,15 @@ class MariaDbWay:
         """The databases that have events."""
         return frozenset(name for (name,) in await self.ask(children, query(__package__, "events")))
 
-    async def ask(self, children: Children, sql: str, database: str | None = None) -> list[tuple[str, ...]]:
+    async def ask(
+        self, children: Children, sql: str, database: str | None = None, *, within_seconds: float = ASK_SECONDS
+    ) -> list[tuple[str, ...]]:
         """The rows of an answer, as text."""
         words = ("--execute", sql) if database is None else ("--execute", sql, "--", database)
-        done = await children.run(self.client(*words), within_seconds=ASK_SECONDS)
+        done = await children.run(self.client(*words), within_seconds=within_seconds)
         if not done.ok:
             raise self.failure(done.ended[-1].why, done.said)
-        return [tuple(_plain(field) for field in line.split("\t")) for line in done.text.splitlines()]
+        return [tuple(_plain(field) for field in line.split("\t")) for line in done.text.split("\n") if line]
 
     async def count(
         self, children: Children, database: str, tables: tuple[str, ...], *, within_seconds: float
@@ -155,9 +157,20 @@ class MariaDbWay:
             counts[table] = int(done.text)
         return counts
 
+    def failure_of(self, done: Output) -> BackupError:
+        """Why a pipeline that begins with a program of the server's failed: that one, unless another was the cause.
+
+        It fails too where nobody takes what it writes, since the disk is full; and has words of its own for that.
+        """
+        first, *others = done.ended
+        cause = next((one for one in others if not one.ok and not one.cut_off), first)
+        return self.failure(cause.why, done.said)
+
     def failure(self, why: str, said: str = "") -> BackupError:
         """What a program of the server's complained of."""
         words = f"{why} {said}"
+        if any(one in words for one in NO_SPACE):
+            return BackupError(self.dsn.masked, why, trouble=Trouble.SPACE)
         if any(one in words for one in _REFUSED):
             return BackupError(self.dsn.masked, why, GRANTS, trouble=Trouble.PRIVILEGE)
         if any(one in words for one in _SHUT):

@@ -10,9 +10,9 @@ from backup.errors import BackupError
 from backup.proof import amcheck
 from backup.proof.contract import Proving
 from backup.proof.course import Course
-from backup.proof.looking import all_asserted, counted, databases_in
+from backup.proof.looking import all_asserted, counted, databases_in, uncounted
 from backup.proof.rows import NAME as ROWS
-from backup.proof.rows import compared
+from backup.proof.rows import compared, some_of
 from backup.proof.scratch import ScratchServer
 from backup.proof.verdict import Weight, obstacle
 from toban.backups import Check
@@ -32,19 +32,23 @@ async def databases_there(proving: Proving, server: ScratchServer, course: Cours
     return await databases_in(server)
 
 
-async def rows_there(proving: Proving, server: ScratchServer, course: Course) -> None:
-    """The rows of every table, against those of the backup's own snapshot."""
+async def rows_there(proving: Proving, server: ScratchServer, databases: Sequence[str], course: Course) -> None:
+    """The rows of every table, against those of the backup's own snapshot; which tables nobody counted is said."""
     promised, how = proving.wanted.record.manifest.rows, proving.settings.rows
     if how == "none":
         return
-    if not promised:
-        missing = Check(name=ROWS, ok=None, detail="none were counted when it was made")
-        course.found(missing, Weight.INTEGRITY)
-        return
     with course.phase("rows"):
-        found = await counted(server, promised, exact=how == "exact", tell=proving.tell)
-    check = compared(promised, found, tolerance=proving.settings.tolerance)
-    course.found(check, Weight.INTEGRITY if check.ok else Weight.NEEDED)
+        beside = await uncounted(server, databases, promised)
+        found = await counted(server, promised, exact=how == "exact", tell=proving.tell) if promised else {}
+    if promised:
+        check = compared(promised, found, tolerance=proving.settings.tolerance)
+        course.found(check, Weight.INTEGRITY if check.ok else Weight.NEEDED)
+    else:
+        said = "none were counted when it was made" if beside else "there are no tables"
+        course.found(Check(name=ROWS, ok=None if beside else True, detail=said), Weight.INTEGRITY)
+    if promised and beside:
+        said = f"of {some_of(beside)} none were counted when it was made"
+        course.found(Check(name="other rows", ok=None, detail=said), Weight.TOLD)
 
 
 async def looked_into(
@@ -54,9 +58,12 @@ async def looked_into(
     course: Course,
     *,
     databases: Sequence[str] = (),
-    remark: str = "",
+    anew: str = "",
 ) -> None:
-    """Heaps and indexes. Where the extension cannot be had, something else has to speak for them."""
+    """Heaps and indexes. Where the extension cannot be had, something else has to speak for them.
+
+    Where all of them were built `anew`, that they are well is said, and speaks for nothing that was kept.
+    """
     if not proving.settings.amcheck:
         return
     try:
@@ -70,10 +77,11 @@ async def looked_into(
         )
     except BackupError as error:
         check = obstacle(amcheck.NAME, error)
-    if check.ok and remark:
-        check = replace(check, detail=f"{check.detail}, {remark}")
+    if check.ok and anew:
+        check = replace(check, detail=f"{check.detail}, {anew}")
     absent = check.ok is None and amcheck.ABSENT in check.detail
-    course.found(check, Weight.INTEGRITY if check.ok or absent else Weight.NEEDED)
+    passing = Weight.TOLD if anew else Weight.INTEGRITY
+    course.found(check, passing if check.ok or absent else Weight.NEEDED)
 
 
 async def assertions_hold(proving: Proving, server: ScratchServer, restored: Sequence[str], course: Course) -> None:

@@ -25,6 +25,9 @@ SETTINGS: Final[Mapping[str, str]] = {
     "archive_mode": "off",
     "hot_standby": "off",
     "restart_after_crash": "off",
+    "zero_damaged_pages": "off",  # what cannot be read is to be seen, whatever the server was told to bear with
+    "ignore_checksum_failure": "off",
+    "ignore_invalid_pages": "off",
     "max_wal_size": "4GB",
     "checkpoint_timeout": "1h",
     "shared_buffers": "128MB",
@@ -59,11 +62,13 @@ NEWER: Final[Mapping[int, Mapping[str, str]]] = {
     17: {"event_triggers": "off", "summarize_wal": "off"},
     18: {"io_method": "worker"},
 }
-# Of our sessions, against what roles and databases bring along: nobody else is there to be disturbed, and the whole has
-# its time limit.
+# Of our sessions, against what roles and databases bring along: nobody else is there to be disturbed, the whole has its
+# time limit, and no damage is to be passed over.
 PATIENT: Final[Mapping[str, str]] = {
     "statement_timeout": "0",
     "lock_timeout": "0",
+    "zero_damaged_pages": "off",
+    "ignore_checksum_failure": "off",
     "session_preload_libraries": "",
     "local_preload_libraries": "",
 }

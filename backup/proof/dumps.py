@@ -34,9 +34,9 @@ async def prove_dump(proving: Proving, place: Path, course: Course) -> None:
         with course.phase("restore"):
             await restored(proving, placed(proving, into=server.dsn), place, course)
         databases = await databases_there(proving, server, course)
-        await rows_there(proving, server, course)
+        await rows_there(proving, server, databases, course)
         with course.phase("amcheck"):
-            await looked_into(proving, server, place, course, databases=databases, remark=ANEW)
+            await looked_into(proving, server, place, course, databases=databases, anew=ANEW)
         await assertions_hold(proving, server, databases, course)
         with course.phase("end"):
             await stack.aclose()

@@ -71,6 +71,18 @@ async def counted(
     return found
 
 
+async def uncounted(server: ScratchServer, databases: Iterable[str], promised: Sequence[TableRows]) -> list[str]:
+    """The tables that nobody has counted the rows of when the backup was made."""
+    known = {(table.database, table.schema, table.table) for table in promised}
+    found: list[str] = []
+    for database in databases:
+        with heard():
+            async with server.way.connected(database, settings=PATIENT) as connection:
+                tables = [(row["schema"], row["name"]) for row in await connection.fetch(query(__package__, "holding"))]
+        found += [f"{database}: {schema}.{name}" for schema, name in tables if (database, schema, name) not in known]
+    return found
+
+
 async def _counts(
     connection: Any,  # noqa: ANN401 - asyncpg ships no types
     tables: Sequence[TableRows],
@@ -113,6 +125,8 @@ async def all_read(server: ScratchServer, tell: Tell) -> Check:
         except LOST as error:
             faults.append((None, f"{database}: the server went away: {error}"))
             break
+        except asyncpg.PostgresError as error:  # its catalog does not even say what there is
+            faults.append((of_reading(error.sqlstate or "", str(error)), f"{database}: its catalog: {error}"))
         else:
             tables, rows = tables + more_tables, rows + more_rows
     if not faults:

@@ -12,6 +12,7 @@ from backup.proof.contract import Proving
 from backup.proof.course import Course
 from backup.proof.mariadb_scratch import MariaDbScratch, fresh_mariadb, restored_mariadb
 from backup.proof.restoring import placed, restored
+from backup.proof.rows import NAME as ROWS
 from backup.proof.rows import Counted, Table, compared
 from backup.proof.verdict import Weight
 from backup.settings import Assertion
@@ -19,6 +20,7 @@ from toban.backups import Check
 
 CHECK: Final = ("mariadb-check", "mysqlcheck")
 CHECKED: Final = "check_table"
+TABLE: Final = "BASE TABLE"  # and no view
 MOST_NAMED: Final = 3
 READ_ONLY: Final = "SET SESSION TRANSACTION READ ONLY; "
 VALUES: Final = {"1": True, "0": False, "NULL": None}
@@ -31,7 +33,7 @@ async def prove_mariadb(proving: Proving, place: Path, course: Course) -> None:
             server = await stack.enter_async_context(fresh_mariadb(proving.around, place))
         with course.phase("restore"):
             await restored(proving, placed(proving, into=server.dsn), place, course)
-        await _questions(proving, server, course)
+        await _questions(proving, server, course, anew=True)
         with course.phase("end"):
             await stack.aclose()
 
@@ -46,12 +48,13 @@ async def prove_mariadb_base(proving: Proving, place: Path, course: Course) -> N
         with course.phase("recovery"):
             server = await stack.enter_async_context(restored_mariadb(proving.around, place, data_dir))
         course.found(Check(name="recovery", ok=True, detail="MariaDB started on it and answers"))
-        await _questions(proving, server, course)
+        await _questions(proving, server, course, anew=False)
         with course.phase("end"):
             await stack.aclose()
 
 
-async def _questions(proving: Proving, server: MariaDbScratch, course: Course) -> None:
+async def _questions(proving: Proving, server: MariaDbScratch, course: Course, *, anew: bool) -> None:
+    """What was built `anew` is well whatever is missing: there the rows speak for what was kept."""
     told, children = proving.wanted.record.manifest, proving.around.children
     there = [one.name for one in await server.way.databases(children)]
     absent = [name for name in told.databases if name not in there]
@@ -59,9 +62,13 @@ async def _questions(proving: Proving, server: MariaDbScratch, course: Course) -
         Check(name="databases", ok=not absent, detail=f"not there: {', '.join(absent)}" if absent else f"{len(there)}")
     )
     with course.phase("rows"):
-        await _rows(proving, server, there, course)
+        await _rows(proving, server, there, course, anew=anew)
     with course.phase(CHECKED):
-        course.found(await _tables_checked(proving, server), Weight.INTEGRITY)
+        check = await _tables_checked(proving, server)
+    if anew:
+        course.found(check, Weight.TOLD if check.ok else Weight.NEEDED)
+    else:
+        course.found(check, Weight.INTEGRITY)
     with course.phase("assertions"):
         for assertion in proving.settings.assertions:
             answers = [
@@ -71,11 +78,17 @@ async def _questions(proving: Proving, server: MariaDbScratch, course: Course) -
             course.found(asserted(assertion, answers))
 
 
-async def _rows(proving: Proving, server: MariaDbScratch, there: Sequence[str], course: Course) -> None:
+async def _rows(proving: Proving, server: MariaDbScratch, there: Sequence[str], course: Course, *, anew: bool) -> None:
     promised = proving.wanted.record.manifest.rows
-    if proving.settings.rows == "none" or not promised:
+    if proving.settings.rows == "none" or not (promised or anew):
         return
-    existing = {(one.database, one.name) for one in await server.way.tables(proving.around.children)}
+    all_tables = await server.way.tables(proving.around.children)
+    if not promised:
+        holding = any(one.kind == TABLE for one in all_tables)
+        said = "none were counted when it was made" if holding else "there are no tables"
+        course.found(Check(name=ROWS, ok=None if holding else True, detail=said), Weight.INTEGRITY)
+        return
+    existing = {(one.database, one.name) for one in all_tables}
     found: dict[Table, Counted] = {}
     for database in there:
         tables = tuple(one.table for one in promised if one.database == database and (database, one.table) in existing)
@@ -87,7 +100,8 @@ async def _rows(proving: Proving, server: MariaDbScratch, there: Sequence[str], 
             for one in promised
             if one.database == database and one.table in counts
         }
-    course.found(compared(promised, found, tolerance=proving.settings.tolerance))
+    check = compared(promised, found, tolerance=proving.settings.tolerance)
+    course.found(check, Weight.INTEGRITY if check.ok else Weight.NEEDED)
 
 
 async def _tables_checked(proving: Proving, server: MariaDbScratch) -> Check:

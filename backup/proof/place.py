@@ -37,7 +37,7 @@ PRIVATE: Final = 0o700
 SPARE: Final = Path("/var/lib/toban-scratch")  # when we are root, and none that was named
 PASSED: Final = 0o711
 SHARED: Final = 0o022  # whoever else may write to a folder may put anything in its place
-SERVERS: Final = ("postgres", "mariadbd")  # what is ended in a folder that is cleared; nobody's shell
+SERVERS: Final = ("postgres", "mariadbd", "mysqld")  # what is ended in a folder that is cleared; nobody's shell
 LOOKS: Final = 200
 LOOK_SECONDS: Final = 0.05
 ATTEMPTS: Final = 3
@@ -249,7 +249,7 @@ def _held(place: Path) -> Iterator[bool]:
 def _locked(lease: int) -> bool:
     try:
         fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError:  # somebody has it, or nobody can tell
         return False
     return True
 

@@ -1,11 +1,13 @@
 """A backup proved: restored into a scratch place, looked at, thrown away; and a verdict, whatever came in between."""
 
 import asyncio
+import errno
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import asyncpg
 import structlog
 
 from backup.engines.contract import Contents, Surroundings, Tell
@@ -37,6 +39,7 @@ METHODS: Final[Mapping[tuple[str, Method], Proven]] = {
 }
 # Until the server answered: what a restore in earnest would take as well.
 RESTORING: Final = ("start", "restore", "recovery")
+UNFORESEEN: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 logger = structlog.get_logger(__name__)
 
 
@@ -65,6 +68,8 @@ async def prove(proving: Proving) -> RestoreProof:
             await method(here, place, course)
     except BackupError as error:
         await _failed(proving, course, error)
+    except UNFORESEEN as error:
+        await _failed(proving, course, of_this_machine(error))
     return _came_to(proving, course)
 
 
@@ -124,6 +129,13 @@ def _method(told: Manifest) -> Proven | None:
     return METHODS.get((told.kind, told.method))
 
 
+def of_this_machine(error: Exception) -> BackupError:
+    """What nobody has foreseen in the place where it is done, or between us and the server there."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    why = " ".join(str(error).split()) or type(error).__name__
+    return BackupError("scratch place", why, trouble=Trouble.SPACE if full else Trouble.TOOL)
+
+
 async def _failed(proving: Proving, course: Course, error: BackupError) -> None:
     """A step failed: what that means, and where it may be the backup's own fault, a look at its files."""
     check = obstacle(course.now or "proof", error)
@@ -131,9 +143,13 @@ async def _failed(proving: Proving, course: Course, error: BackupError) -> None:
     if check.ok is None and error.trouble in (Trouble.TOOL, Trouble.INTERNAL) and proving.reread is not None:
         with course.phase("reread"):
             try:
-                found = await proving.reread()
+                async with asyncio.timeout(proving.settings.timeout):
+                    found = await proving.reread()
             except BackupError as unread:
                 course.found(obstacle("files", unread))
+                return
+            except TimeoutError:
+                course.found(Check(name="files", ok=None, detail="not read again within the time for a proof"))
                 return
         bad = [one for one in found if one.ok is False]
         ok = worst(one.ok for one in found)

@@ -54,3 +54,9 @@ def _one(table: TableRows, counted: Counted, tolerance: float) -> tuple[bool | N
     near = abs(counted.rows - table.rows) <= max(SMALL, tolerance * max(table.rows, counted.rows))
     # An estimate that is far off may be an old one: no damage is proved by it, and nothing else either.
     return (True if near else None), f"has {counted.rows} rows, and was estimated at {table.rows}"
+
+
+def some_of(names: Sequence[str]) -> str:
+    """The first of them, and how many more there are."""
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more tables" if more > 0 else "")

@@ -82,7 +82,11 @@ class Stamp:
 
 
 def copy(source: Path, destination: Path, wait_seconds: float) -> dict[str, Any]:
-    """Copy it in one pass; what the source says of itself."""
+    """Copy it in one pass; what the source says of itself.
+
+    A link leads to the file: SQLite keeps the log beside the file itself, and without it all would look at rest.
+    """
+    source = Path(os.path.realpath(source))
     for attempt in range(ATTEMPTS):
         if attempt:
             time.sleep(PAUSE_SECONDS * 2**attempt)

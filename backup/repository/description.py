@@ -1,15 +1,25 @@
 """What a repository says of itself: that it is one, which one, and how to get data out of it without Toban."""
 
 import json
-import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
 from backup.errors import BackupError
-from backup.repository.durable import make_folders, unusable, write_durably
+from backup.repository.durable import TEMPORARY, appear_durably, make_folders, unusable, write_durably
 from backup.repository.forms import MOST_BYTES
-from backup.repository.layout import ATTEMPTS, DESCRIPTION, DRILLS, FOLDER_MODE, LOCKS, MAKING, below
+from backup.repository.layout import (
+    ATTEMPTS,
+    DESCRIPTION,
+    DRILLS,
+    FOLDER_MODE,
+    FSCK,
+    LOCKS,
+    MAKING,
+    OURS,
+    below,
+)
 from backup.repository.listing import folders
 from toban.backups import Trouble
 from toban.clock import moment
@@ -28,23 +38,33 @@ BY_HAND: Final = (
 )
 
 
-def describe(root: Path, now: float) -> str:
-    """Make a folder a repository, or see that it is one that can be written to; its identity."""
+def describe(root: Path, now: float, before: str = "") -> str:
+    """Make a folder a repository, or see that it is one that can be written to; its identity.
+
+    One that has lost its description has the identity again that it had `before`, where somebody remembers that.
+    """
     make_folders(root)
     try:
         identity = identity_of(root)
     except BackupError as error:
         if error.trouble is not Trouble.MISSING or not _is_ours(root):
             raise
-        identity = str(uuid4())
         if not any(root.iterdir()):
             root.chmod(FOLDER_MODE)
-        set_aside(root / DESCRIPTION)
-        write_durably(root / DESCRIPTION, described(identity, now))
+        identity = _begun(root, now, before)
     for name in (LOCKS, MAKING, ATTEMPTS, DRILLS):
         make_folders(below(root, name))
     write_durably(below(root, "writable"), b"")
     return identity
+
+
+def _begun(root: Path, now: float, before: str) -> str:
+    """Describe it. Of two that do so at the same moment the first one's word holds, and the second takes it."""
+    path = root / DESCRIPTION
+    _set_aside(path)
+    with suppress(FileExistsError):
+        appear_durably(path, described(before or str(uuid4()), now))
+    return identity_of(root)
 
 
 def identity_of(root: Path) -> str:
@@ -78,10 +98,15 @@ def looked_at(root: Path) -> str:
         raise
 
 
-def set_aside(path: Path) -> None:
-    """What is broken stays, under another name."""
-    if os.path.lexists(path):
-        path.rename(path.with_name(f"{path.name}.broken-{uuid4().hex[:8]}"))
+def _set_aside(path: Path) -> None:
+    """What is broken stays, under another name; what somebody else has mended meanwhile is not."""
+    with suppress(FileNotFoundError):
+        try:
+            identity_of(path.parent)
+        except BackupError as error:
+            if error.trouble is not Trouble.MISSING:
+                raise
+            path.rename(path.with_name(f"{path.name}.broken-{uuid4().hex[:8]}"))
 
 
 def _identity(path: Path, said: Any) -> str:  # noqa: ANN401 - whatever JSON held
@@ -96,8 +121,8 @@ def _identity(path: Path, said: Any) -> str:  # noqa: ANN401 - whatever JSON hel
 
 def _is_ours(root: Path) -> bool:
     """Whether a folder without a description may become a repository: an empty one, or one that holds backups."""
-    names = {path.name for path in root.iterdir()} - {"lost+found"}
-    if not names or any(folders(root)) or names <= {".toban", DESCRIPTION}:
+    names = {path.name for path in root.iterdir() if not path.name.startswith(TEMPORARY)} - {FSCK, OURS, DESCRIPTION}
+    if not names or any(folders(root)):
         return True
     why = f"holds other things ({', '.join(sorted(names)[:3])}) and is no repository"
     hint = "name an empty folder, or one that is not there yet"

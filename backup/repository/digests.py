@@ -1,15 +1,19 @@
 """SHA-256 of files in slices of a thread's time, and the comparison of a backup's files with its manifest."""
 
 import asyncio
+import errno
 import hashlib
 import os
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from backup.engines.contract import Tell
+from backup.errors import BackupError
 from backup.repository.durable import TEMPORARY, files_below
-from backup.repository.layout import FILE_MODE, OWN_FILES
+from backup.repository.forms import FormError, read_manifest
+from backup.repository.layout import FILE_MODE, MANIFEST, OWN_FILES
 from toban.backups import BackupRecord, Check, Progress, StoredFile
 
 if TYPE_CHECKING:
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
 SLICE_BYTES: Final = 64 * 1024 * 1024
 PIECE_BYTES: Final = 1024 * 1024
 NAMED: Final = 5  # files in one sentence
+ROTTEN: Final = (errno.EIO, errno.EUCLEAN, errno.EBADMSG, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
+"""What a call that fails says of the file itself. All else is between it and us: a right, a connection, a limit."""
 
 
 async def digest(path: Path, name: str, on_bytes: Callable[[int], None] = lambda _: None) -> StoredFile:
@@ -81,14 +87,31 @@ def _pieces(path: Path, at: int, take: Callable[[memoryview], None]) -> int:
     return read
 
 
-async def compared(record: BackupRecord, tell: Tell) -> tuple[Check, ...]:
+async def checked(record: BackupRecord, tell: Tell) -> tuple[Check, ...]:
+    """A backup's manifest as it is on the disk, and then every file by it."""
+    target, method = record.manifest.target, record.manifest.method
+    path = Path(record.place) / MANIFEST
+    try:
+        manifest = await asyncio.to_thread(read_manifest, path, target, method, record.id)
+    except FormError as error:
+        return (Check(name="manifest", ok=False, detail=f"{MANIFEST} {error}"),)
+    except OSError as error:
+        why = f"{MANIFEST} cannot be read: {error.strerror or error}"
+        return (Check(name="manifest", ok=_unread(error), detail=why),)
+    found = Check(name="manifest", ok=True, detail="agrees with its own checksum")
+    return (found, *await _compared(replace(record, manifest=manifest), tell))
+
+
+async def _compared(record: BackupRecord, tell: Tell) -> tuple[Check, ...]:
     """Every file there, of its size, nothing beside them, and every byte the one that was written."""
     place = Path(record.place)
     expected = {file.path: file for file in record.manifest.files}
     try:
         there = await asyncio.to_thread(_sizes, place)
     except OSError as error:
-        return (Check(name="files", ok=False, detail=f"{place} cannot be read: {error.strerror or error}"),)
+        return (Check(name="files", ok=_unread(error), detail=f"{place} cannot be read: {error.strerror or error}"),)
+    except BackupError as error:  # something lies there that no engine writes
+        return (Check(name="files", ok=False, detail=error.reason),)
     missing = [name for name in expected if name not in there]
     wrong = [
         f"{name} has {there[name]} bytes, not {file.size_bytes}"
@@ -107,7 +130,7 @@ async def compared(record: BackupRecord, tell: Tell) -> tuple[Check, ...]:
 
 async def _digests(place: Path, files: list[StoredFile], tell: Tell) -> Check:
     total = sum(file.size_bytes for file in files)
-    done, wrong, unread = 0, [], []
+    done, wrong, unread = 0, list[str](), list[str]()
     for file in files:
 
         def told(read: int, before: int = done, what: str = file.path) -> None:
@@ -116,12 +139,19 @@ async def _digests(place: Path, files: list[StoredFile], tell: Tell) -> Check:
         try:
             found = await digest(place / file.path, file.path, told)
         except OSError as error:
-            unread.append(f"{file.path} cannot be read: {error.strerror or error}")
+            why = f"{file.path} cannot be read: {error.strerror or error}"
+            (unread if _unread(error) is None else wrong).append(why)
             continue
         if found != file:
             wrong.append(f"{file.path} is not what was written")
         done += file.size_bytes
-    return _verdict("sha256", wrong + unread, f"{total} bytes read")
+    checked = _verdict("sha256", wrong + unread, f"{total} bytes read")
+    return replace(checked, ok=None) if unread and not wrong else checked
+
+
+def _unread(error: OSError) -> bool | None:
+    """What it says of a file that it cannot be read: that it is rotten, or nothing."""
+    return False if error.errno in ROTTEN else None
 
 
 def _verdict(name: str, wrong: list[str], right: str) -> Check:

@@ -6,15 +6,18 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
 from backup.errors import BackupError
 from backup.repository.layout import FILE_MODE, FOLDER_MODE
 from toban.backups import Trouble
 
 TEMPORARY: Final = ".tmp-"
+NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
+_NO_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 _HINTS: Final = {
     errno.ENOSPC: "make room there, or let it keep less",
     errno.EDQUOT: "make room there, or raise the quota",
@@ -30,7 +33,7 @@ _HINTS: Final = {
 
 def trouble_of(error: OSError) -> Trouble:
     """What a failed call says of the place."""
-    return Trouble.SPACE if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else Trouble.REPOSITORY
+    return Trouble.SPACE if error.errno in (*NO_ROOM, errno.EFBIG) else Trouble.REPOSITORY
 
 
 def unusable(place: Path, error: OSError) -> BackupError:
@@ -62,19 +65,44 @@ def sync_folder(path: Path) -> None:
 
 def write_durably(path: Path, content: bytes) -> None:
     """A small file, replaced at once and for good."""
-    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    with _unseen(path, content) as temporary:
+        os.replace(temporary, path)  # noqa: PTH105 - one word for one system call, as everywhere here
+    sync_folder(path.parent)
+
+
+def appear_durably(path: Path, content: bytes) -> None:
+    """The same of a file that is not there yet: FileExistsError where it is, however shortly before it came."""
+    with _unseen(path, content) as temporary:
+        appear(temporary, path)
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def appear(unseen: Path, path: Path) -> None:
+    """By its name, never over another. Where files have one name only, a moment stays in which two may believe it."""
     try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+        os.link(unseen, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS or os.path.lexists(path):
+            raise
+        os.rename(unseen, path)  # noqa: PTH104 - beside the link
+
+
+@contextmanager
+def _unseen(path: Path, content: bytes) -> Iterator[Path]:
+    """A file's content on the disk, beside it and under a name of its own; it goes where that comes to nothing."""
+    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{uuid4().hex[:8]}-{path.name}")
+    try:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)  # noqa: PTH105 - one word for one system call, as everywhere here
+        yield temporary
     except OSError:
         with suppress(OSError):
             temporary.unlink()
         raise
-    sync_folder(path.parent)
 
 
 def make_folders(path: Path) -> None:

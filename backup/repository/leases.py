@@ -8,13 +8,14 @@ import errno
 import fcntl
 import json
 import os
+import threading
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-from backup.repository.durable import TEMPORARY, make_folders, sync_folder
+from backup.repository.durable import NO_ROOM, TEMPORARY, appear, make_folders, sync_folder
 from backup.repository.holders import Holder
 from backup.repository.layout import FILE_MODE
 
@@ -23,7 +24,6 @@ STALE_SECONDS: Final = 45.0
 WATCH_SECONDS: Final = 15.0  # longer than a renewal takes to show, on storage that is not quick
 SIZE_BYTES: Final = 1024
 MOST_BYTES: Final = 64 * 1024
-_NO_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 _UNSUPPORTED: Final = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 
 
@@ -61,22 +61,25 @@ class Lease:
         self._holder = holder
         self._token = uuid4().hex
         self._beat = 0
+        self._turn = threading.Lock()  # a handle that is closed while another thread writes may be another file's
 
     def renew(self, now: float) -> bool:
         """Say that we are still here; False when it is no longer ours."""
-        if not self._ours():
-            return False
-        self._write(now)
-        return True
+        with self._turn:
+            if not self._ours():
+                return False
+            self._write(now)
+            return True
 
     def release(self) -> None:
         """Give it back: the file goes first, while nobody else can hold it."""
-        try:
-            if self._ours():
-                with suppress(FileNotFoundError):
-                    self.path.unlink()
-        finally:
-            self.drop()
+        with self._turn:
+            try:
+                if self._ours():
+                    with suppress(FileNotFoundError):
+                        self.path.unlink()
+            finally:
+                self.drop()
 
     def drop(self) -> None:
         """Let go of it and leave the file, as the dead do."""
@@ -84,9 +87,13 @@ class Lease:
         if handle >= 0:
             os.close(handle)
 
-    def begin(self, now: float) -> None:
-        """Write who has it now."""
-        self._write(now)
+    def begin(self, now: float, *, locked: bool | None) -> None:
+        """Write who has it now. On a disk that is full the kernel's lock alone says that somebody has."""
+        try:
+            self._write(now)
+        except OSError as error:
+            if not locked or error.errno not in NO_ROOM:
+                raise
 
     def _ours(self) -> bool:
         """Whether the file by that name is still the one that we hold, and says so."""
@@ -95,11 +102,11 @@ class Lease:
         return self._beat == 0 or parsed(os.pread(self._handle, MOST_BYTES, 0)).token == self._token
 
     def _write(self, now: float) -> None:
-        self._beat += 1
-        said = {"format": 1, "token": self._token, "what": self.what, "beat": self._beat, "renewed_at": now}
+        said = {"format": 1, "token": self._token, "what": self.what, "beat": self._beat + 1, "renewed_at": now}
         text = json.dumps(said | {"holder": asdict(self._holder)}, ensure_ascii=False)
         os.pwrite(self._handle, text.encode().ljust(SIZE_BYTES), 0)
         os.fsync(self._handle)
+        self._beat += 1
 
 
 def take(path: Path, holder: Holder, what: str, now: float, *, silent: Said | None = None) -> Lease:
@@ -177,9 +184,8 @@ def _fresh(path: Path, holder: Holder, what: str, now: float) -> Lease | None:
     handle = os.open(unseen, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
     lease = Lease(path, handle, holder, what)
     try:
-        _locked(handle)
-        lease.begin(now)
-        _appear(unseen, path)
+        lease.begin(now, locked=_locked(handle))
+        appear(unseen, path)
     except FileExistsError:
         lease.drop()
         return None
@@ -192,16 +198,6 @@ def _fresh(path: Path, holder: Holder, what: str, now: float) -> Lease | None:
     return lease
 
 
-def _appear(unseen: Path, path: Path) -> None:
-    """By its name, never over another. Where files have one name only, a moment stays in which two may believe it."""
-    try:
-        os.link(unseen, path)
-    except OSError as error:
-        if error.errno not in _NO_LINKS or os.path.lexists(path):
-            raise
-        os.rename(unseen, path)  # noqa: PTH104 - beside the link
-
-
 def _inherited(path: Path, holder: Holder, what: str, now: float, silent: Said | None) -> Lease | None:
     """A lease that somebody left; None where it is given back at this moment."""
     try:
@@ -210,33 +206,33 @@ def _inherited(path: Path, holder: Holder, what: str, now: float, silent: Said |
         return None
     lease = Lease(path, handle, holder, what)
     try:
-        _judge(handle, path, holder, silent)
+        locked = _judge(handle, path, holder, silent)
         if not is_same(handle, path):
             lease.drop()
             return None
-        lease.begin(now)
+        lease.begin(now, locked=locked)
     except BaseException:
         lease.drop()
         raise
     return lease
 
 
-def _judge(handle: int, path: Path, holder: Holder, silent: Said | None) -> None:
-    """Return when nobody who lives has it; raise who does."""
+def _judge(handle: int, path: Path, holder: Holder, silent: Said | None) -> bool | None:
+    """Whether it is locked by us now that nobody who lives has it; raise who does."""
     locked = _locked(handle)
     said = _said(handle)
     if locked is False:
         raise HeldError(said)
     if holder.rebooted_since(said.holder):
-        return
+        return locked
     if holder.same_kernel(said.holder):
         alive = False if locked else holder.sees_alive(said.holder)
         if alive is False:
-            return
+            return locked
         if alive:
             raise HeldError(said)
     if silent is not None and silent == said:
-        return
+        return locked
     if silence_seconds(path, said.written_ns) < STALE_SECONDS:
         raise HeldError(said)
     raise SilentError(said)

@@ -1,5 +1,6 @@
 """What lies in a repository: read once, and again only where a file has changed."""
 
+import errno
 import os
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from backup.repository.durable import unusable
 from backup.repository.forms import FormError, parsed, placeholder, read, read_manifest
 from backup.repository.holders import Holder
 from backup.repository.layout import (
+    FSCK,
     KEPT_METHODS,
     LEASE,
     MAKING,
@@ -30,7 +32,7 @@ from toban.backups import BackupRecord, Manifest, Marks, Method, Status, Trouble
 from toban.clock import Clock
 
 FORGOTTEN_SECONDS: Final = 600.0  # a maker elsewhere that was silent for so long is not shown as at work
-Signature = tuple[tuple[int, int, int] | None, tuple[int, int, int] | None]
+Signature = tuple[tuple[int, int, int] | None, tuple[int, int, int] | None] | None  # None: to be read each time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +84,8 @@ class Listing:
         known = self._known.get(folder.path)
         if known is not None and known[0] == state:
             return known
-        return state, record_of(folder)
+        record = record_of(folder)
+        return (None if _is_unread(record) else state), record
 
     def _running(self, folder: Folder) -> Iterator[BackupRecord]:
         """One that is being made, while its maker shows that it lives."""
@@ -110,7 +113,7 @@ def draft_path(root: Path, target: str, method: Method, name: str) -> Path:
 def folders(root: Path) -> Iterator[Folder]:
     """Every folder in the place of a backup: whole, partial, or on its way out."""
     for target in _names(root):
-        if target.startswith("."):
+        if target.startswith(".") or target == FSCK:
             continue
         for method in KEPT_METHODS:
             for name in _names(root / target / method):
@@ -125,6 +128,7 @@ def record_of(folder: Folder) -> BackupRecord:
     except (FormError, OSError) as error:
         if not folder.path.is_dir():
             raise FileNotFoundError(place) from error
+        unread = isinstance(error, OSError) and error.errno != errno.ENOENT
         why = f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
         unknown = placeholder(folder.target, folder.method, folder.name, stamp_of(folder.name))
         return BackupRecord(
@@ -132,7 +136,7 @@ def record_of(folder: Folder) -> BackupRecord:
             status=Status.DAMAGED,
             place=place,
             reason=f"its {MANIFEST} {why}",
-            trouble=Trouble.DAMAGED,
+            trouble=Trouble.REPOSITORY if unread else Trouble.DAMAGED,  # it may well be read again tomorrow
             marks=marks_in(folder.path),
         )
     return with_marks(BackupRecord(manifest=manifest, status=Status.OK, place=place), marks_in(folder.path))
@@ -170,6 +174,11 @@ def stamp_of(name: str) -> float:
         return datetime.strptime(id_parts(name)[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
     except ValueError:
         return 0.0
+
+
+def _is_unread(record: BackupRecord) -> bool:
+    """Whether something of it could not be read, which no signature tells of when it can be again."""
+    return record.trouble is Trouble.REPOSITORY or (record.marks.pinned or "").startswith(UNREADABLE_MARKS)
 
 
 def _signature(path: str) -> tuple[int, int, int] | None:

@@ -40,6 +40,10 @@ class Memory:
         """That of a daemon, by the path of its state."""
         return cls(state.with_suffix(SUFFIX))
 
+    def of_copy(self, name: str) -> "Memory":
+        """That of a second place, beside the first's."""
+        return Memory(self.path.with_suffix(f".{name}{SUFFIX}"))
+
     def identity(self, root: Path) -> str:
         """Which repository was there; nothing where there was none."""
         try:

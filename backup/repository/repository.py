@@ -1,8 +1,8 @@
 """The repository: a folder of backups that describes itself, and what is done with backups as wholes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -12,9 +12,10 @@ import structlog
 from backup.engines.contract import Surroundings, Tell
 from backup.errors import BackupError
 from backup.repository import sweeping
+from backup.repository.choosing import chosen, line_of, the_one
 from backup.repository.contents import StoredContents
 from backup.repository.description import describe, looked_at
-from backup.repository.digests import compared
+from backup.repository.digests import checked
 from backup.repository.durable import (
     remove_tree,
     rename_durably,
@@ -22,15 +23,15 @@ from backup.repository.durable import (
     unusable,
     write_durably,
 )
-from backup.repository.forms import Attempt, FormError, read_manifest, without_files, written
+from backup.repository.forms import Attempt, without_files, written
 from backup.repository.holders import Holder
+from backup.repository.holds import holds_on, must_be_free, must_not_be_pinned, new_hold
 from backup.repository.layout import (
     ATTEMPTS,
     DRILLS,
     LEASE,
     LOCKS,
     MAKING,
-    MANIFEST,
     MARKING,
     MARKS,
     PARTIAL,
@@ -39,7 +40,6 @@ from backup.repository.layout import (
     backup_id,
     below,
     fit,
-    shortened,
 )
 from backup.repository.leases import Lease
 from backup.repository.listing import Folder, Listing, draft_path, folders, marks_in, record_of
@@ -50,7 +50,6 @@ from backup.repository.shelves import Shelf
 from backup.repository.turns import Pause, Turns, finished
 from backup.settings import Encryption
 from toban.backups import BackupRecord, Check, DrillRecord, Manifest, Marks, Method, Status, Trouble
-from toban.errors import NotFoundError, UsageError
 
 MOST_ATTEMPTS: Final = 200  # of one target
 MOST_DRILLS: Final = 500
@@ -78,10 +77,10 @@ class Repository:
         """Which repository it is, once opened; empty where it is read and does not say."""
         self._writable = False
         self._pause = pause
-        self._memory = memory
-        chosen = holder or Holder.here(around.node)
-        self._turns = Turns(holder=chosen, clock=around.clock, pause=pause)
-        self._listing = Listing(root, chosen, around.clock)
+        self.memory = memory
+        ourselves = holder or Holder.here(around.node)
+        self._turns = Turns(holder=ourselves, clock=around.clock, pause=pause)
+        self._listing = Listing(root, ourselves, around.clock)
         self._attempts = Shelf(below(root, ATTEMPTS), Attempt, most=MOST_ATTEMPTS)
         self._drills = Shelf(below(root, DRILLS), DrillRecord, most=MOST_DRILLS)
         self._marking = asyncio.Lock()
@@ -94,7 +93,7 @@ class Repository:
         One that was there and is gone is not made anew: its disk is not mounted, more likely than not.
         """
         try:
-            if create and self.identity is None:
+            if create and not self._writable:
                 self.identity = await asyncio.to_thread(self._begin)
                 self._writable = True
             else:
@@ -116,41 +115,15 @@ class Repository:
             failed = [one.record for one in self._attempts.all(target) if one.manifest.id not in known]
         except OSError as error:
             raise unusable(self.root, error) from error
-        chosen = [
-            record
-            for record in (*whole, *failed)
-            if target in (None, record.manifest.target)
-            and name in (None, record.manifest.name)
-            and method in (None, record.manifest.method)
-        ]
-        return tuple(sorted(chosen, key=lambda record: (record.manifest.created_at, record.id), reverse=True))
+        return chosen((*whole, *failed), target=target, name=name, method=method)
 
     def record(self, beginning: str) -> BackupRecord:
         """The one by its id, or by as much of it as is no other's."""
-        records = self.records()
-        ids = shortened(beginning, (record.id for record in records))
-        found = [record for record in records if record.id in ids]
-        if not found or not beginning:
-            raise NotFoundError(f"backup {beginning}", f"there is none in {self.root}", "toban backup list")
-        if len(found) > 1:
-            some = ", ".join(f"{one.manifest.target}/{one.manifest.method}/{one.id}" for one in found[:3])
-            raise UsageError(f"backup {beginning}", f"could be {len(found)} of them: {some}", "write more of it")
-        return found[0]
+        return the_one(beginning, self.records(), self.root)
 
     def lineage(self, record: BackupRecord) -> tuple[BackupRecord, ...]:
         """It with those that it builds on, the first of them first."""
-        known = {
-            one.id: one
-            for one in self.records(target=record.manifest.target)
-            if one.status in (Status.OK, Status.DAMAGED)
-        }
-        line = [record]
-        while (parent := line[0].manifest.parent) is not None:
-            if parent not in known or any(one.id == parent for one in line):
-                why = f"builds on {parent}, which is not there"
-                raise BackupError(line[0].id, why, "restore another one", trouble=Trouble.MISSING)
-            line.insert(0, known[parent])
-        return tuple(line)
+        return line_of(record, self.records(target=record.manifest.target))
 
     def contents(self, record: BackupRecord, workspace: Path) -> StoredContents:
         """Its files in the clear; where they are sealed they are opened into the workspace."""
@@ -163,16 +136,14 @@ class Repository:
         )
 
     async def check_files(self, record: BackupRecord, tell: Tell) -> tuple[Check, ...]:
-        """Its manifest, and every file: there, of its size, with nothing beside, every byte as it was written."""
-        target, method = record.manifest.target, record.manifest.method
-        path = Path(record.place) / MANIFEST
-        try:
-            manifest = await asyncio.to_thread(read_manifest, path, target, method, record.id)
-        except (OSError, FormError) as error:
-            why = f"cannot be read: {error.strerror or error}" if isinstance(error, OSError) else str(error)
-            return (Check(name="manifest", ok=False, detail=f"{MANIFEST} {why}"),)
-        found = Check(name="manifest", ok=True, detail="agrees with its own checksum")
-        return (found, *await compared(replace(record, manifest=manifest), tell))
+        """Its manifest, and every file: there, of its size, with nothing beside, every byte as it was written.
+
+        Nothing is said of a backup whose disk is gone: that is an error.
+        """
+        checks = await checked(record, tell)
+        if not all(check.ok for check in checks):
+            await asyncio.to_thread(self._looked)
+        return checks
 
     # --- turns, and making --------------------------------------------------------------------------------------------
 
@@ -186,10 +157,7 @@ class Repository:
     @asynccontextmanager
     async def _holding(self, path: Path, what: str, *, tries: int = 0) -> AsyncIterator[Lease]:
         """A lease, where the repository is still there: nothing is written to a place whose disk is gone."""
-        try:
-            await asyncio.to_thread(self._look)
-        except OSError as error:
-            raise unusable(self.root, error) from error
+        await asyncio.to_thread(self._looked)
         async with self._turns.holding(path, what, tries=tries) as lease:
             yield lease
 
@@ -201,15 +169,15 @@ class Repository:
         """
         fit(draft.target, draft.name)
         self._must_be_writable()
-        chosen, partial = await self._free(draft), None
+        free, partial = await self._free(draft), None
         try:
             if self.encryption is not None:
                 await try_out(self.encryption, self.around.programs, self.around.children)
-            async with self._filling(chosen, f"making {chosen.id}") as partial:
+            async with self._filling(free, f"making {free.id}") as partial:
                 yield partial
         except BaseException as error:
             if partial is None or partial.record is None:
-                await finished(self.keep_attempt(chosen, error))
+                await finished(self.keep_attempt(free, error))
             if isinstance(error, OSError) and not isinstance(error, TimeoutError):
                 raise unusable(self.root, error) from error
             raise
@@ -262,19 +230,37 @@ class Repository:
 
     async def mark(self, record: BackupRecord, change: Callable[[Marks], Marks]) -> BackupRecord:
         """Write down what became known of it; `change` is given what is known now."""
-        lease, what = self._mark_lease(record), f"marking {record.id}"
-        async with self._marking, self._holding(lease, what, tries=MARKING_TRIES):
+        async with self._marks_of(record, f"marking {record.id}"):
             try:
                 return await finished(asyncio.to_thread(self._mark, Path(record.place), record, change))
             except OSError as error:
                 raise unusable(Path(record.place), error) from error
 
-    async def remove(self, record: BackupRecord, why: str) -> None:
-        """Take it away: first its name, so that half of it is never taken for a backup."""
+    @asynccontextmanager
+    async def held(self, records: Iterable[BackupRecord], what: str) -> AsyncIterator[None]:
+        """Nobody removes them while the block lasts. A hold ends with its process; one that cannot be had is none."""
+        async with AsyncExitStack() as stack:
+            for record in records:
+                with suppress(BackupError):
+                    async with self._marks_of(record, what):
+                        await stack.enter_async_context(self._turns.kept(new_hold(self.root, record), what))
+            yield
+
+    async def remove(
+        self, record: BackupRecord, why: str, *, first: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """Take it away (`first` what lies elsewhere): its name before the rest, so that no half seems a backup."""
         if record.status is Status.RUNNING:
             raise BackupError(record.id, "is being made", trouble=Trouble.BUSY)
-        logger.info("backup_removed", backup=record.id, target=record.manifest.target, why=why)
         try:
+            if record.status is not Status.FAILED:
+                async with self._marks_of(record, f"removing {record.id}"):
+                    await must_be_free(await asyncio.to_thread(holds_on, self.root, record), record, self._turns)
+                    await asyncio.to_thread(must_not_be_pinned, record)
+                    if first is not None:
+                        await first()
+                    await finished(asyncio.to_thread(self._unname, record))
+            logger.info("backup_removed", backup=record.id, target=record.manifest.target, why=why)
             await finished(asyncio.to_thread(self._remove, record))
         except OSError as error:
             raise unusable(Path(record.place or self.root), error) from error
@@ -309,11 +295,13 @@ class Repository:
     # --- inside; all of it blocks -------------------------------------------------------------------------------------
 
     def _begin(self) -> str:
-        if self._memory is not None:
-            self._memory.must_be_there(self.root)
-        identity = describe(self.root, self.around.clock.now())
-        if self._memory is not None:
-            self._memory.keep(self.root, identity)
+        if self.identity is not None:
+            self._look()
+        if self.memory is None:
+            return describe(self.root, self.around.clock.now(), self.identity or "")
+        self.memory.must_be_there(self.root)
+        identity = describe(self.root, self.around.clock.now(), self.identity or self.memory.identity(self.root))
+        self.memory.keep(self.root, identity)
         return identity
 
     def _look(self) -> None:
@@ -322,6 +310,12 @@ class Repository:
             why = "is another repository than it was when it was opened"
             raise BackupError(str(self.root), why, "is the right disk mounted?", trouble=Trouble.REPOSITORY)
         self.identity = self.identity or found
+
+    def _looked(self) -> None:
+        try:
+            self._look()
+        except OSError as error:
+            raise unusable(self.root, error) from error
 
     def _must_be_writable(self) -> None:
         if not self._writable:
@@ -370,8 +364,12 @@ class Repository:
         named = manifest.id or backup_id(manifest.name, manifest.created_at)
         self._attempts.keep(manifest.target, named, replace(attempt, manifest=replace(manifest, id=named)))
 
-    def _mark_lease(self, record: BackupRecord) -> Path:
-        return below(self.root, LOCKS, MARKING, record.manifest.target, f"{record.id}{LEASE}")
+    @asynccontextmanager
+    async def _marks_of(self, record: BackupRecord, what: str) -> AsyncIterator[None]:
+        """The turn at one backup: at what is known of it, and at its name."""
+        lease = below(self.root, LOCKS, MARKING, record.manifest.target, f"{record.id}{LEASE}")
+        async with self._marking, self._holding(lease, what, tries=MARKING_TRIES):
+            yield
 
     def _mark(self, place: Path, record: BackupRecord, change: Callable[[Marks], Marks]) -> BackupRecord:
         if record.status in (Status.RUNNING, Status.FAILED) or not place.is_dir():
@@ -380,15 +378,18 @@ class Repository:
         self._listing.forget(place)
         return record_of(Folder(path=place, target=record.manifest.target, method=record.manifest.method))
 
-    def _remove(self, record: BackupRecord) -> None:
-        if record.status is Status.FAILED:
-            self._attempts.drop(record.manifest.target, record.id)
-            return
+    def _unname(self, record: BackupRecord) -> None:
         place = Path(record.place)
-        away = place.with_name(place.name + REMOVING)
         if place.is_dir():
-            rename_durably(place, away)
-        remove_tree(away)
-        sync_folder(place.parent)
-        self._attempts.drop(record.manifest.target, record.id)  # one that was busy with this very id
+            rename_durably(place, _away(record))
         self._listing.forget(place)
+
+    def _remove(self, record: BackupRecord) -> None:
+        if record.status is not Status.FAILED:
+            remove_tree(_away(record))
+            sync_folder(Path(record.place).parent)
+        self._attempts.drop(record.manifest.target, record.id)  # or one that was busy with this very id
+
+
+def _away(record: BackupRecord) -> Path:
+    return Path(record.place + REMOVING)

@@ -11,13 +11,13 @@ import structlog
 
 from backup.repository.durable import TEMPORARY, remove_tree, rename_durably, sync_folder
 from backup.repository.forms import Attempt, FormError, placeholder, read
-from backup.repository.layout import LEASE, LOCKS, MAKING, MARKING, PARTIAL, REMOVING, below
+from backup.repository.layout import HOLDING, LEASE, LOCKS, MAKING, MARKING, PARTIAL, REMOVING, below
 from backup.repository.listing import Folder, draft_path, folders, stamp_of
-from backup.repository.turns import Turns, finished
+from backup.repository.turns import BusyError, Turns, finished
 from toban.backups import Manifest, Trouble
 
 INTERRUPTED = "it was interrupted: its maker is gone (killed, crashed, or the machine was restarted)"
-_UNFINISHED = re.compile(rf"^{re.escape(TEMPORARY)}\d+-")
+_UNFINISHED = re.compile(rf"^{re.escape(TEMPORARY)}\d+-(?:[0-9a-f]{{8}}-)?")
 logger = structlog.get_logger(__name__)
 
 
@@ -28,9 +28,11 @@ async def swept(root: Path, turns: Turns, keep: Callable[[Attempt], None]) -> tu
         if folder.name.endswith(REMOVING):
             await finished(asyncio.to_thread(remove_tree, folder.path))
             done.append(f"{folder.target}/{folder.method}/{folder.name}: its removal is completed")
-        elif folder.name.endswith(PARTIAL) and await turns.held_by(_lease(root, folder)) is None:
-            await finished(asyncio.to_thread(_clear, root, folder, keep))
-            done.append(f"{folder.target}/{folder.method}/{folder.name}: {INTERRUPTED}")
+        elif folder.name.endswith(PARTIAL):
+            with suppress(BusyError):  # its maker lives; and none begins under that name while it is cleared
+                async with turns.holding(_lease(root, folder), "sweeping"):
+                    await finished(asyncio.to_thread(_clear, root, folder, keep))
+                    done.append(f"{folder.target}/{folder.method}/{folder.name}: {INTERRUPTED}")
     for path in await asyncio.to_thread(lambda: [*_leases(root)]):
         await turns.held_by(path)  # what a dead one holds is taken, and given back
     await asyncio.to_thread(_tidy, root)
@@ -45,8 +47,8 @@ def _lease(root: Path, folder: Folder) -> Path:
 
 
 def _leases(root: Path) -> Iterator[Path]:
-    """Those that nobody else may wait for: of makings and of marks, not of targets' turns."""
-    for folder in (below(root, MAKING), below(root, LOCKS, MARKING)):
+    """Those that nobody else may wait for: of makings, of marks and of holds, not of targets' turns."""
+    for folder in (below(root, MAKING), below(root, LOCKS, MARKING), below(root, LOCKS, HOLDING)):
         yield from folder.rglob(f"*{LEASE}")
 
 

@@ -41,23 +41,35 @@ class Turns:
 
     @asynccontextmanager
     async def holding(self, path: Path, what: str, *, tries: int = 0) -> AsyncIterator[Lease]:
-        """A turn for as long as the block takes; who has it already, after so many tries more, is named."""
-        lease = await self._taken(path, what, tries=tries)
+        """A turn for as long as the block takes; who has it already, after so many tries more, is named.
+
+        The work ends when the turn is lost.
+        """
         limit = asyncio.timeout(None)
-        try:
+
+        def lose() -> None:
+            limit.reschedule(asyncio.get_running_loop().time())
+
+        async with self.kept(path, what, tries=tries, lose=lose) as lease:
             try:
                 async with limit:
-                    renewing = asyncio.create_task(self._renew(lease, limit))
-                    try:
-                        yield lease
-                    finally:
-                        renewing.cancel()
-                        await asyncio.gather(renewing, return_exceptions=True)
+                    yield lease
             except TimeoutError:
                 if limit.expired():
                     raise lost(path) from None
                 raise
+
+    @asynccontextmanager
+    async def kept(
+        self, path: Path, what: str, *, tries: int = 0, lose: Callable[[], None] = lambda: None
+    ) -> AsyncIterator[Lease]:
+        """The same for work that goes on when it is lost; `lose` hears of that."""
+        lease = await self._taken(path, what, tries=tries)
+        renewing = asyncio.create_task(self._renew(lease, lose))
+        try:
+            yield lease
         finally:
+            renewing.cancel()
             await finished(asyncio.to_thread(_released, lease))
 
     async def held_by(self, path: Path) -> Said | None:
@@ -95,7 +107,7 @@ class Turns:
                 await finished(asyncio.to_thread(_released, await finished(taking)))
             raise
 
-    async def _renew(self, lease: Lease, limit: asyncio.Timeout) -> None:
+    async def _renew(self, lease: Lease, lose: Callable[[], None]) -> None:
         seen = self.clock.monotonic()
         while True:
             await self.pause(RENEW_SECONDS)
@@ -107,7 +119,7 @@ class Turns:
             else:
                 seen = self.clock.monotonic()
             if not ours:
-                limit.reschedule(asyncio.get_running_loop().time())
+                lose()
                 return
 
 

@@ -5,11 +5,13 @@ No server is started here. What is made is complete: files, WAL or the way to it
 
 import asyncio
 import os
+import shlex
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Final, TypeVar
 
 from backup.engines.contract import Surroundings, Tell
+from backup.repository.turns import finished
 from backup.restore.basing.extracting import lay_out, link_tablespaces
 from backup.restore.basing.feeding import FOLDER, Feed, feed, must_carry_on
 from backup.restore.basing.outfitting import Configuration, configure, give, recover
@@ -19,7 +21,7 @@ from backup.restore.contract import Aim, Preflight, Restored, Wanted
 from backup.restore.recovery import Course, settings
 from backup.wal.chain import Listing
 from backup.wal.listing import look as look_at_wal
-from toban.backups import Progress
+from toban.backups import Manifest, Progress
 
 T = TypeVar("T")
 QUIETED: Final = (
@@ -53,11 +55,11 @@ class BaseRestorer:
         plan = await self._plan(wanted, around)
         refuse(wanted, plan)
         timed = Timed(around, tell)
-        async with staged(plan.site) as stage:
+        async with staged(plan.site, plan.owner) as stage:
             spaces = await timed.phase("files", self._laid_out(wanted, plan, stage, around, tell))
             fed = await timed.phase("wal", self._fed(wanted, plan, stage, around, tell))
             left = await timed.phase("configuration", self._outfitted(wanted, plan, stage, fed))
-            aside = await timed.phase("place", asyncio.to_thread(_settled, stage, plan, durable=wanted.durable))
+            aside = await timed.phase("place", _placed(stage, plan, durable=wanted.durable))
         return described(wanted, plan, fed, timed, aside=aside, left=left, spaces=spaces)
 
     async def _plan(self, wanted: Wanted, around: Surroundings) -> Plan:
@@ -68,10 +70,10 @@ class BaseRestorer:
     async def _laid_out(self, wanted: Wanted, plan: Plan, stage: Path, around: Surroundings, tell: Tell) -> list[str]:
         """The files; the tablespaces among them."""
         await lay_out(wanted.lineage, stage, around, jobs=wanted.jobs, tell=tell)
-        return await asyncio.to_thread(link_tablespaces, stage, plan.site.path)
+        return await finished(asyncio.to_thread(link_tablespaces, stage, plan.site.path))
 
     async def _fed(self, wanted: Wanted, plan: Plan, stage: Path, around: Surroundings, tell: Tell) -> Feed:
-        await must_carry_on(plan.course, wanted.record, stage, around)
+        await must_carry_on(plan.course, wanted.record, wanted.wal_place, stage, around)
         return await feed(
             plan.course,
             wanted,
@@ -84,12 +86,16 @@ class BaseRestorer:
 
     async def _outfitted(self, wanted: Wanted, plan: Plan, stage: Path, fed: Feed) -> list[str]:
         record, contents = wanted.lineage[-1]
-        kept = record.manifest.detail.get("configuration") or ()
-        clear = {str(one["stored"]): await contents.path(str(one["stored"])) for one in kept}
-        old_home = record.manifest.detail.get("data_directory")
-        found = Configuration(kept=kept, clear=clear)
-        left = await asyncio.to_thread(configure, stage, plan.site.path, found, old_home)
-        await asyncio.to_thread(recover, stage, settings(plan.course, fed.restore_command))
+        detail = record.manifest.detail
+        kept = detail.get("configuration") or ()
+        found = Configuration(
+            kept=kept,
+            clear={str(one["stored"]): await contents.path(str(one["stored"])) for one in kept},
+            files=detail.get("files") or {},
+            home=detail.get("data_directory"),
+        )
+        left = await finished(asyncio.to_thread(configure, stage, found))
+        await finished(asyncio.to_thread(recover, stage, settings(plan.course, fed.restore_command)))
         return left
 
 
@@ -111,13 +117,21 @@ class Timed:
             self.phases[name] = self._clock.monotonic() - began
 
 
-def _settled(stage: Path, plan: Plan, *, durable: bool) -> Path | None:
-    """Nothing has the name that was asked for before all of it is on the disk."""
+async def _placed(stage: Path, plan: Plan, *, durable: bool) -> Path | None:
+    """Nothing has the name that was asked for before all of it is on the disk.
+
+    Whoever stops us meanwhile is heard when a step is over: else its thread would give the name to what is being
+    removed.
+    """
+    await finished(asyncio.to_thread(_finish, stage, plan, durable=durable))
+    return await finished(asyncio.to_thread(settle, stage, plan.site, durable=durable))
+
+
+def _finish(stage: Path, plan: Plan, *, durable: bool) -> None:
     if plan.owner is not None and os.geteuid() == 0:
         give(stage, plan.owner.uid, plan.owner.gid)
     if durable:
         flush(stage)
-    return settle(stage, plan.site, durable=durable)
 
 
 def described(
@@ -126,17 +140,12 @@ def described(
     """What was done, and what is left to do."""
     home, moment = plan.site.path, plan.course.moment
     manifest = wanted.record.manifest
-    major = manifest.server_version.partition(".")[0]
     did = [f"{wanted.record.id} lies in {home}; when started it recovers {_target(plan.course)}"]
     did += [f"tablespaces {', '.join(spaces)} lie in {home}/tablespaces"] if spaces else []
     did += [f"what was there before lies in {aside}"] if aside is not None else []
     did += [f"{fed.staged} segments of WAL were laid out in it"] if fed.staged else []
-    who = f"as {plan.owner.name}: " if plan.owner is not None else ""
-    todo = [
-        f"start it, {who}pg_ctl -D '{home}' start (PostgreSQL {major}, port {manifest.detail.get('port', 5432)})",
-        QUIETED,
-        *left,
-    ]
+    todo = [_starting(plan, manifest), QUIETED, *left]
+    todo += [f"where it is moved, let the links in {home}/pg_tblspc lead to its tablespaces again"] if spaces else []
     todo += [f"once it has recovered, remove {home}/{FOLDER}"] if fed.staged else []
     todo += [f"when it is well, remove {aside}"] if aside is not None else []
     return Restored(
@@ -153,6 +162,16 @@ def described(
             "restore_command": fed.restore_command,
         },
     )
+
+
+def _starting(plan: Plan, manifest: Manifest) -> str:
+    """How, by words that can be copied."""
+    becoming = ("runuser", "-u", plan.owner.name, "--") if plan.owner is not None and os.geteuid() == 0 else ()
+    program = "pg_ctl" if plan.server is None else str(plan.server.with_name("pg_ctl"))
+    home = str(plan.site.path)
+    words = shlex.join((*becoming, program, "-D", home, "-l", f"{home}/restore.log", "start"))
+    major = manifest.server_version.partition(".")[0]
+    return f"start it: {words} (PostgreSQL {major}, port {manifest.detail.get('port', 5432)})"
 
 
 def _target(way: Course) -> str:

@@ -12,10 +12,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+import structlog
+
 from backup.engines.contract import Contents, Surroundings, Tell
 from backup.engines.dumping.packing import PLAIN
-from backup.engines.dumping.reading import Told, told_by
+from backup.engines.dumping.reading import Told, dressed, told_by
 from backup.errors import BackupError
+from backup.repository.turns import finished
 from backup.restore.contract import Preflight, Restored, Wanted
 from backup.restore.dumping.filling import Filling, wanders
 from backup.restore.dumping.looking import lost_tablespaces, of_names, of_room, of_server, of_wants
@@ -29,6 +32,8 @@ from toban.clock import moment
 
 MOST_GLOBALS_BYTES: Final = 64 * 1024 * 1024
 MOST_DETAIL: Final = 500
+UNDO_SECONDS: Final = 660.0  # a little more than the server has for each statement
+logger = structlog.get_logger(__name__)
 
 
 class DumpRestorer:
@@ -80,7 +85,7 @@ class Here:
         if wanted.tables and self.told.format == PLAIN:
             detail = "a plain dump comes back whole: restore it under another name, and copy the tables"
             found.append(Check(name="tables", ok=False, detail=detail))
-        if self.makes and not site.facts.creates_roles:
+        if self.makes and not site.facts.superuser:  # pg_dumpall says of each that it is none, as a superuser alone may
             detail = f"role {site.facts.role} may not make roles: {', '.join(self.makes)}; come as a superuser"
             found.append(Check(name="privilege", ok=False, detail=detail))
         needed = sum(one.entry.source_bytes for one in site.destinations)
@@ -98,8 +103,8 @@ async def _on_site(wanted: Wanted, around: Surroundings) -> AsyncIterator[Here]:
         raise BackupError(
             f"restore of {wanted.record.id}", "wants a server", "--into postgresql://…", trouble=Trouble.CONFIGURATION
         )
-    told = told_by(wanted.record.manifest)
     contents = wanted.lineage[-1][1]
+    told = await dressed(told_by(wanted.record.manifest), contents)
     entries = chosen_entries(told.entries, wanted.database, wanted.record.id)
     around.workspace.mkdir(mode=0o700, parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="into-", dir=around.workspace) as folder:
@@ -135,8 +140,13 @@ async def _globals(told: Told, contents: Contents) -> str:
 
 
 def _read(path: Path) -> str:
+    """In one piece, or not at all: half of it would be half of the roles."""
     with path.open("rb") as file:
-        return file.read(MOST_GLOBALS_BYTES).decode(errors="replace")
+        found = file.read(MOST_GLOBALS_BYTES + 1)
+    if len(found) > MOST_GLOBALS_BYTES:
+        hint = "make the roles by psql, and restore without those of the dump"
+        raise BackupError(path.name, f"is larger than {MOST_GLOBALS_BYTES} bytes", hint)
+    return found.decode(errors="surrogateescape")
 
 
 async def _of_programs(here: Here) -> tuple[Check, ...]:
@@ -176,29 +186,30 @@ async def _restored(here: Here, workspace: Path, tell: Tell) -> Restored:
     ones = site.destinations
     begun = clock.monotonic()
     made_roles: tuple[str, ...] = ()
+    claimed: list[Destination] = []  # what is another restore's is not ours to clear away
     with TemporaryDirectory(prefix="restore-", dir=workspace) as folder:
         filling = _filling(here, Path(folder), tell)
         try:
             if here.makes:
-                made_roles = here.makes
                 await filling.make_roles(script(here.globals, here.makes, site.there.roles))
-            warnings = await _filled(here, filling)
+                made_roles = here.makes  # until then they are not ours to take away again
+            warnings, refused = await _filled(here, filling, claimed)
             filled = clock.monotonic()
-            standing = _in_the_way(site)
+            now_there = await site.databases()
+            standing = tuple(one.name for one in ones if one.name in now_there)
             stamp = moment(clock.now()).strftime("%Y%m%dT%H%M%SZ")
             aside = await site.publish(ones, standing, stamp)
         except BaseException:
-            await asyncio.shield(_undo(site, ones, made_roles))
+            await finished(_undo(site, claimed, made_roles))
             raise
     kept = {name: other for name, other in aside.items() if here.held.get(name) or not await _dropped(site, other)}
-    sizes = [await site.size_bytes(one.name) for one in ones]
     done = clock.monotonic()
     return Restored(
         phases={"restore": filled - begun, "publish": done - filled},
-        restored_bytes=sum(sizes),
+        restored_bytes=await _size_of(site, ones),
         databases=tuple(one.name for one in ones),
         did=_did(here, made_roles, kept),
-        left_to_do=_left_to_do(here, kept, warnings),
+        left_to_do=(*_left_to_do(here, kept, warnings), *(f"this server did not take: {one}" for one in refused)),
         detail={"aside": kept, "roles": list(made_roles)},
     )
 
@@ -217,19 +228,28 @@ def _filling(here: Here, folder: Path, tell: Tell) -> Filling:
     )
 
 
-async def _filled(here: Here, filling: Filling) -> tuple[str, ...]:
-    """Every database under its partial name; what the programs warned of."""
+async def _filled(here: Here, filling: Filling, claimed: list[Destination]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Every database under its partial name; what the programs warned of, and which settings were not taken."""
     total = sum(one.entry.source_bytes for one in here.site.destinations)
-    before, warnings = 0, []
+    before, warnings, refused = 0, list[str](), list[str]()
     for one in here.site.destinations:
+        await here.site.claim(one)
+        claimed.append(one)
         await here.site.begin(one, here.wanted.record.id, tablespaces=filling.tablespaces)
         warning = await filling.fill(one, before, total)
-        await here.site.dress(one)
+        refused += await here.site.dress(one)
         before += one.entry.source_bytes
         filling.tell(Progress(phase="restore", done_bytes=before, total_bytes=total, what=one.name))
         if warning:
             warnings.append(f"{one.name}: {warning[:MOST_DETAIL]}")
-    return tuple(warnings)
+    return tuple(warnings), tuple(refused)
+
+
+async def _size_of(site: Site, ones: Sequence[Destination]) -> int:
+    """How much came back. They have their names by now: that nobody answers any more takes nothing of that back."""
+    with suppress(BackupError):
+        return sum([await site.size_bytes(one.name) for one in ones])
+    return 0
 
 
 async def _dropped(site: Site, database: str) -> bool:
@@ -244,11 +264,15 @@ async def _dropped(site: Site, database: str) -> bool:
 
 
 async def _undo(site: Site, ones: Sequence[Destination], roles: Sequence[str]) -> None:
-    """As it was before. What cannot be undone is gone over by the next restore."""
-    with suppress(BackupError):
-        await site.abandon(ones)
-    with suppress(BackupError):
-        await site.drop_roles(roles)
+    """As it was before. What cannot be undone is gone over by the next restore of that name, and told of until then."""
+    try:
+        async with asyncio.timeout(UNDO_SECONDS):
+            await site.abandon(ones)
+            await site.drop_roles(roles)
+    except (BackupError, TimeoutError) as error:
+        why = error.reason if isinstance(error, BackupError) else f"not done within {UNDO_SECONDS:.0f} s"
+        left = {"databases": [one.partial for one in ones], "roles": list(roles)}
+        logger.warning("restore_not_undone", server=site.way.dsn.masked, why=why, **left)
 
 
 def _did(here: Here, roles: Sequence[str], aside: dict[str, str]) -> tuple[str, ...]:

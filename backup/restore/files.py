@@ -2,15 +2,16 @@
 
 import asyncio
 import json
-import os
 import shutil
 from pathlib import Path
 
 from backup.engines.contract import Surroundings, Tell
-from backup.engines.files import READ_SECONDS, Restic, restic_for
+from backup.engines.files import READ_SECONDS, Restic, restic_for, snapshot_in
 from backup.engines.streams.folder import own_folder
 from backup.engines.streams.growth import growing, size_of
 from backup.errors import BackupError
+from backup.repository.turns import finished
+from backup.restore.basing.placing import Site, flush, look, settle, staged
 from backup.restore.contract import Aim, Preflight, Restored, Wanted
 from toban.backups import Check, Trouble
 from toban.units import size_text
@@ -38,19 +39,16 @@ class FilesRestorer:
             if check.ok is False:
                 raise BackupError(check.name, check.detail, trouble=Trouble.CONFIGURATION)
         restic = await asyncio.to_thread(restic_for, wanted.record.place, told, workspace, around, wanted.secret)
-        made = place.with_name(f".{place.name[:100]}.toban-{told.id[:80]}.partial")
-        began = clock.monotonic()
-        try:
-            words = ("restore", str(told.detail["snapshot"]), "--target", str(made), "--verify")
+        site, began = await asyncio.to_thread(look, place), clock.monotonic()
+        async with staged(site) as made:
+            words = ("restore", await snapshot_in(restic, told), "--target", str(made), "--verify")
             async with growing(made, tell, "restore", total_bytes=told.source_bytes, what=place.name):
                 done = await around.children.run(restic.command(*words), within_seconds=READ_SECONDS)
             if not done.ok:
                 raise restic.failure(done)
             restored_at = clock.monotonic()
             size = await asyncio.to_thread(size_of, made)
-            await asyncio.to_thread(_put, made, place, durable=wanted.durable)
-        finally:
-            await asyncio.shield(asyncio.to_thread(shutil.rmtree, made, ignore_errors=True))
+            await finished(asyncio.to_thread(_put, made, site, durable=wanted.durable))
         return Restored(
             phases={"restore": restored_at - began, "place": clock.monotonic() - restored_at},
             restored_bytes=size,
@@ -61,11 +59,11 @@ class FilesRestorer:
 
     async def _snapshot(self, wanted: Wanted, around: Surroundings, folder: Path) -> tuple[Check, int | None]:
         told = wanted.record.manifest
-        snapshot = str(told.detail.get("snapshot", ""))
         try:
             restic: Restic = await asyncio.to_thread(
                 restic_for, wanted.record.place, told, folder, around, wanted.secret
             )
+            snapshot = await snapshot_in(restic, told)
             found = json.loads((await restic.run("stats", "--mode", "restore-size", "--json", snapshot)).text)
         except BackupError as error:
             return Check(name="snapshot", ok=False, detail=error.reason), None
@@ -88,28 +86,18 @@ def _place_checks(place: Path, size: int) -> list[Check]:
     if not place.parent.is_dir():
         return [Check(name="place", ok=False, detail=f"{place.parent} is no folder that is there")]
     checks = []
-    if place.exists() and (not place.is_dir() or any(place.iterdir())):
+    if not look(place).is_empty:
         said = f"{place} is not empty; files are never restored over others: choose another place, and move"
         checks.append(Check(name="place", ok=False, detail=said))
     else:
         checks.append(Check(name="place", ok=True, detail=f"{place} is free"))
-    free = shutil.disk_usage(place.parent).free
+    free = shutil.disk_usage(place if place.is_dir() else place.parent).free
     checks.append(Check(name="space", ok=free > size, detail=f"{size_text(free)} are free, it takes {size_text(size)}"))
     return checks
 
 
-def _put(made: Path, place: Path, *, durable: bool) -> None:
+def _put(made: Path, site: Site, *, durable: bool) -> None:
     """All of it to disk, then to its place."""
-    made.mkdir(mode=0o700, exist_ok=True)  # of an empty snapshot
     if durable:
-        os.sync()
-    if place.is_dir():
-        place.rmdir()
-    made.rename(place)
-    if not durable:
-        return
-    handle = os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        flush(made)
+    settle(made, site, durable=durable)

@@ -11,6 +11,8 @@ from backup.restore.contract import Aim, Moment
 from backup.wal.segments import lsn_number
 from toban.backups import BackupRecord, Belief, Check, Manifest, Method, Status
 from toban.clock import moment as at_moment
+from toban.language import Language
+from toban.units import seconds_text
 
 Lineage = Sequence[tuple[BackupRecord, Contents]]
 
@@ -19,9 +21,9 @@ def standing(record: BackupRecord, now: float) -> Check:
     """Whether this backup can be restored at all, and how far it is believed."""
     if record.status is Status.OK:
         since = record.proved_at if record.belief is Belief.PROVEN else record.verified_at
-        days = "" if since is None else f" {max(0.0, now - since) / 86400:.1f} days ago"
-        word = "stored, and not yet read through" if record.belief is Belief.STORED else f"{record.belief}{days}"
-        return Check(name="backup", ok=True, detail=f"{record.id} is {word}")
+        age = "" if since is None else f" {seconds_text(max(0.0, now - since), Language.EN)} ago"
+        how = "is stored, and not yet read through" if record.belief is Belief.STORED else f"was {record.belief}{age}"
+        return Check(name="backup", ok=True, detail=f"{record.id} {how}")
     mend = {
         Status.RUNNING: "is still being made",
         Status.FAILED: f"was not made: {record.reason}",

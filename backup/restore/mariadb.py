@@ -5,28 +5,31 @@ import json
 import os
 import pwd
 import shutil
-import signal
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from backup.children import Command, Output
+from backup.children import Command
 from backup.engines.contract import Contents, Surroundings, Tell
 from backup.engines.mariadb import USERS, held_against
 from backup.engines.mariadb_base import BACKUP, STREAM, stream_file
 from backup.engines.streams.folder import own_folder
 from backup.engines.streams.growth import growing, size_of
-from backup.engines.streams.packing import unpacking
+from backup.engines.streams.packing import unpacking, unreadable
 from backup.errors import BackupError
 from backup.mariadb.way import MariaDbWay, Server, quoted, release_of
 from backup.programs import account
 from backup.readers import reader
+from backup.repository.turns import finished
+from backup.restore.basing.placing import Site, flush, look, settle, staged
 from backup.restore.contract import Aim, Preflight, Restored, Wanted
 from toban.backups import BackupRecord, Check, Manifest, Progress, Trouble
 from toban.units import size_text
 
 LIMIT_SECONDS: Final = 12 * 3600.0
+DROP_SECONDS: Final = 3600.0
+LOCK_SECONDS: Final = 60
 CLIENT: Final = ("mariadb", "mysql")
 
 
@@ -44,7 +47,7 @@ class MariaDbRestorer:
         return Preflight(checks=tuple(checks), needed_bytes=needed, reaches_at=told.created_at)
 
     async def restore(self, wanted: Wanted, around: Surroundings, workspace: Path, tell: Tell) -> Restored:
-        """Each database made and loaded; all that were made are dropped when one of them fails."""
+        """Each database made and loaded; all that are new are dropped when one of them fails."""
         if wanted.into is None:
             raise BackupError(wanted.record.id, "nobody said where to", "--into DSN", trouble=Trouble.CONFIGURATION)
         way, began = MariaDbWay(wanted.into, workspace, around.programs), around.clock.monotonic()
@@ -101,13 +104,17 @@ class Loading:
     did: list[str] = field(default_factory=list)
 
     async def all(self) -> None:
-        """One database after the other."""
+        """One database after the other. What is there is dropped only once all that replaces it was seen to load."""
         there = {one.name for one in await self.way.databases(self.around.children)}
-        for one in chosen_of(self.wanted):
-            name = self.wanted.rename or one["name"]
+        named = [(one, self.wanted.rename or one["name"]) for one in chosen_of(self.wanted)]
+        taken = [(one, name) for one, name in named if name in there]
+        for one, name in taken:
+            await self._try_out(one, name)
+        for one, name in sorted(named, key=lambda pair: pair[1] in there):  # what can be undone comes first
             if name in there:
-                await self._make_room(one, name)
-            await self._load(one, name)
+                await self._replace(one, name)
+            else:
+                await self._load(one, name)
             self.did.append(f"loaded {one['name']} into the new database {name}")
 
     async def undo(self) -> None:
@@ -116,8 +123,8 @@ class Loading:
             with suppress(BackupError):
                 await self._drop(name)
 
-    async def _make_room(self, one: dict[str, Any], name: str) -> None:
-        """Drop what is there, but only when the dump has been seen to load: into a database that goes again."""
+    async def _try_out(self, one: dict[str, Any], name: str) -> None:
+        """See that the dump of what replaces a database loads: into one that goes again."""
         if not self.wanted.replace:
             hint = "--replace, or another name"
             raise BackupError(f"database {name}", "is there already", hint, trouble=Trouble.CONFIGURATION)
@@ -125,8 +132,17 @@ class Loading:
         await self._load(one, trial)
         await self._drop(trial)
         self.made.remove(trial)
+
+    async def _replace(self, one: dict[str, Any], name: str) -> None:
+        """Drop what is there, and load. What has taken its place is not undone, whatever comes after it."""
         await self._drop(name)
         self.did.append(f"dropped the database {name} that was there, once the dump was seen to load")
+        try:
+            await self._load(one, name)
+        except BackupError as error:
+            why = f"{error.why}; {name} that was there is dropped already"
+            raise BackupError(error.what, why, "restore it once more", trouble=error.trouble) from error
+        self.made.remove(name)
 
     async def _load(self, one: dict[str, Any], name: str) -> None:
         """Make the database, and load its dump: whole to its last line, or it has failed."""
@@ -144,22 +160,20 @@ class Loading:
         )
         self.tell(Progress(phase="load", total_bytes=one["size_bytes"], what=name))
         done = await children.run(*commands, source=source, within_seconds=LIMIT_SECONDS)
+        client, before = done.ended[-1], done.ended[:-1]
+        if any(not ended.ok and not ended.cut_off for ended in before):
+            raise unreadable(told.id, done)
         check = await asyncio.to_thread(_whole, one, report)
         if check.ok is False:
             raise BackupError(told.id, check.detail, "restore another one", trouble=Trouble.DAMAGED)
-        if not done.ok:
-            raise self._failed(done)
-
-    def _failed(self, done: Output) -> BackupError:
-        """The first cause: the server's refusal, or else a dump that cannot be read."""
-        refused, before = done.ended[-1], [one for one in done.ended[:-1] if not one.ok]
-        cut_off = all(one.status == -signal.SIGPIPE or one.command.program.startswith("python") for one in before)
-        if not refused.ok and cut_off:
-            return self.way.failure(refused.why, refused.said)
-        return BackupError(self.wanted.record.id, before[0].why, "restore another one", trouble=Trouble.DAMAGED)
+        if not client.ok:
+            raise self.way.failure(client.why, client.said)
+        done.checked(told.id)
 
     async def _drop(self, name: str) -> None:
-        await self.way.ask(self.around.children, f"DROP DATABASE IF EXISTS {quoted(name)}")
+        """It must not wait for others and drop later, when nobody expects it any more."""
+        sql = f"SET SESSION lock_wait_timeout = {LOCK_SECONDS}; DROP DATABASE IF EXISTS {quoted(name)}"
+        await self.way.ask(self.around.children, sql, within_seconds=DROP_SECONDS)
 
 
 class MariaDbBaseRestorer:
@@ -182,10 +196,8 @@ class MariaDbBaseRestorer:
                 raise BackupError(check.name, check.detail, trouble=Trouble.CONFIGURATION)
         told, clock = wanted.record.manifest, around.clock
         place = wanted.data_dir or Path()
-        made = place.with_name(f".{place.name[:100]}.toban-{told.id[:80]}.partial")
-        began = clock.monotonic()
-        await asyncio.to_thread(made.mkdir, 0o700)
-        try:
+        site, began = await asyncio.to_thread(look, place), clock.monotonic()
+        async with staged(site) as made:
             await self._unpack(wanted.lineage[-1][1], told, around, made, tell)
             unpacked_at = clock.monotonic()
             tell(Progress(phase="prepare", total_bytes=told.source_bytes, what=place.name))
@@ -194,9 +206,7 @@ class MariaDbBaseRestorer:
             done.checked(told.id, "restore another one")
             prepared_at = clock.monotonic()
             size = await asyncio.to_thread(size_of, made)
-            await asyncio.to_thread(_put_folder, made, place, wanted)
-        finally:
-            await asyncio.shield(asyncio.to_thread(shutil.rmtree, made, ignore_errors=True))
+            await finished(asyncio.to_thread(_put_folder, made, site, wanted))
         return Restored(
             phases={"unpack": unpacked_at - began, "prepare": prepared_at - unpacked_at},
             restored_bytes=size,
@@ -212,7 +222,8 @@ class MariaDbBaseRestorer:
         commands = (*unsealing, *unpacking(around.programs, name), extract)
         async with growing(made, tell, "unpack", total_bytes=told.source_bytes):
             done = await around.children.run(*commands, source=source, within_seconds=LIMIT_SECONDS)
-        done.checked(told.id, "restore another one")
+        if not done.ok:
+            raise unreadable(told.id, done)
 
 
 def chosen_of(wanted: Wanted) -> list[dict[str, Any]]:
@@ -274,13 +285,12 @@ def _folder_checks(place: Path, wanted: Wanted, size: int) -> list[Check]:
     checks = []
     if not place.parent.is_dir():
         return [Check(name="place", ok=False, detail=f"{place.parent} is no folder that is there")]
-    taken = place.exists() and (not place.is_dir() or any(place.iterdir()))
-    if taken:
+    if not look(place).is_empty:
         said = f"{place} is not empty; a data directory is never restored over another: move it away"
         checks.append(Check(name="place", ok=False, detail=said))
     else:
         checks.append(Check(name="place", ok=True, detail=f"{place} is free"))
-    free = shutil.disk_usage(place.parent).free
+    free = shutil.disk_usage(place if place.is_dir() else place.parent).free
     checks.append(
         Check(name="space", ok=free > size, detail=f"{size_text(free)} are free, it takes about {size_text(size)}")
     )
@@ -302,29 +312,16 @@ def _programs(wanted: Wanted, around: Surroundings) -> list[Check]:
     return [Check(name="programs", ok=True, detail="what unpacks and prepares it is here")]
 
 
-def _put_folder(made: Path, place: Path, wanted: Wanted) -> None:
-    """To the account that the server runs as, synced, and in place by one rename."""
-    entry = _whose(place, wanted.owner)
-    for folder, _, files in os.walk(made):
-        for name in (".", *files):
-            path = Path(folder, name)
-            if entry is not None:
-                os.chown(path, *entry)
-            if wanted.durable:
-                _sync(path)
-    if place.is_dir():
-        place.rmdir()
-    made.rename(place)
+def _put_folder(made: Path, site: Site, wanted: Wanted) -> None:
+    """To the account that the server runs as, synced, and in place."""
+    entry = _whose(site.path, wanted.owner)
+    if entry is not None:
+        for folder, _, files in os.walk(made):
+            for name in (".", *files):
+                os.chown(Path(folder, name), *entry)
     if wanted.durable:
-        _sync(place.parent)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        flush(made)
+    settle(made, site, durable=wanted.durable)
 
 
 def _whose(place: Path, owner: str | None) -> tuple[int, int] | None:

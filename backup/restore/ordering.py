@@ -1,6 +1,6 @@
 """What somebody wants restored, and whether this backup can be taken so: refused before anything is looked at. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -10,7 +10,11 @@ from toban.backups import Manifest, Method
 from toban.errors import NotFoundError, UsageError
 from toban.secrets import Dsn
 
-INTO_A_SERVER: Final = ("postgresql", "mariadb")
+INTO_A_SERVER: Final[Mapping[str, tuple[str, ...]]] = {
+    "postgresql": ("postgresql", "postgres"),
+    "mariadb": ("mysql", "mariadb"),
+}
+"""The kinds whose dumps go into a server -> how the connection string of such a one begins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +57,8 @@ def _misfits(order: Order, told: Manifest) -> Iterator[tuple[str, str, str]]:
     if order.into is not None and order.data_dir is not None:
         yield "--into", "does not go with --data-dir", "one place alone"
     if server and order.into is None:
-        yield "--into", f"is missing: {told.id} is a dump, which a server takes", "--into postgresql://…"
+        hint = f"--into {INTO_A_SERVER[told.kind][0]}://…"
+        yield "--into", f"is missing: {told.id} is a dump, which a server takes", hint
     if not server and order.data_dir is None:
         what = "a whole server" if whole else "files"
         yield "--data-dir", f"is missing: {told.id} holds {what}", "--data-dir and an empty or absent folder"
@@ -64,5 +69,10 @@ def _misfits(order: Order, told: Manifest) -> Iterator[tuple[str, str, str]]:
         yield "--database", f"{told.id} is a whole server, which comes back whole", hint
     if order.tables and told.kind != "postgresql":
         yield "--table", f"cannot be restored alone from {told.kind}", "restore beside, and copy"
+    if order.rename is not None and not server and told.kind != "sqlite":
+        yield "--as", f"names a database, and {told.id} comes back whole", "name the place by --data-dir"
+    if server and order.into is not None and order.into.parts.scheme not in INTO_A_SERVER[told.kind]:
+        hint = f"--into {INTO_A_SERVER[told.kind][0]}://…"
+        yield "--into", f"names no server that takes {told.id}, which is a dump of {told.kind}", hint
     if order.jobs < 1:
         yield "--jobs", "is at least 1", ""

@@ -10,13 +10,14 @@ from typing import Final
 from backup.engines.contract import Surroundings, Tell
 from backup.engines.pgbackrest import label_of, stanza_of
 from backup.errors import BackupError
+from backup.programs import account
+from backup.repository.turns import finished
 from backup.restore.base import BaseRestorer
 from backup.restore.basing.extracting import SPACES
 from backup.restore.basing.feeding import Feed
 from backup.restore.basing.planning import Plan, planned
 from backup.restore.contract import Wanted
 from backup.restore.recovery import TRANSPORT_STATUS
-from backup.wal.chain import Listing
 from toban.backups import Check, Progress, Trouble
 
 WITHIN_SECONDS: Final = 24 * 3600.0
@@ -37,10 +38,7 @@ class PgBackRestRestorer(BaseRestorer):
             else f"pgBackRest has no backup {label_of(manifest)} any more"
         )
         archive, size = str(manifest.detail["archive"]), int(manifest.detail["segment_bytes"])
-        try:
-            listing = await stanza.listing(archive, size, manifest.system_identifier or "")
-        except BackupError:
-            listing = Listing()
+        listing = await stanza.listing(archive, size, manifest.system_identifier or "")
         checks = (Check(name="label", ok=known, detail=said),)
         return await planned(wanted, around, listing, checks, begins=manifest.start_lsn)
 
@@ -48,7 +46,7 @@ class PgBackRestRestorer(BaseRestorer):
         """By its own restore, without its settings for the recovery: they would lead to where this lies now."""
         tell(Progress(phase="files", total_bytes=wanted.record.manifest.source_bytes))
         spaces = stage.with_name("tablespaces")
-        await asyncio.to_thread(_open, stage, spaces, plan)
+        await asyncio.to_thread(_open, stage, spaces)
         manifest = wanted.record.manifest
         output = await stanza_of(manifest, around).run(
             *(f"--set={label_of(manifest)}", f"--pg1-path={stage}", "--type=none"),
@@ -59,7 +57,7 @@ class PgBackRestRestorer(BaseRestorer):
         if not (stage / "backup_label").exists():
             why = "pgBackRest brought no backup_label: a server would start from the wrong place"
             raise BackupError(f"restore of {wanted.record.id}", why, trouble=Trouble.DAMAGED)
-        return await asyncio.to_thread(_link, stage, plan.site.path)
+        return await finished(asyncio.to_thread(_link, stage, plan.site.path))
 
     async def _fed(self, wanted: Wanted, plan: Plan, stage: Path, around: Surroundings, tell: Tell) -> Feed:  # noqa: ARG002 - as others have it
         """By pgBackRest; what it fails with other than "not there" must end the recovery, and would not."""
@@ -69,12 +67,13 @@ class PgBackRestRestorer(BaseRestorer):
         return Feed(restore_command=command)
 
 
-def _open(stage: Path, spaces: Path, plan: Plan) -> None:
-    """Let the account in that pgBackRest runs as."""
+def _open(stage: Path, spaces: Path) -> None:
+    """Let the account in that pgBackRest runs as; whose the files shall be comes last."""
     spaces.mkdir(mode=MODE)
-    if plan.owner is not None and os.geteuid() == 0:
+    runs_as = account()
+    if runs_as is not None:
         for folder in (stage, spaces):
-            os.chown(folder, plan.owner.uid, plan.owner.gid)
+            os.chown(folder, runs_as.uid, runs_as.gid)
         stage.parent.chmod(PASSABLE)
 
 

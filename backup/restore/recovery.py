@@ -94,7 +94,9 @@ def course(facts: Facts, moment: Moment, *, accept_gap: bool = False) -> Course:
         reaches_at=(facts.newest_at or {}).get(lead.timeline),
     )
     allowed, reason, hint = _judged(facts, way, lead)
-    if allowed is False and gap is not None and accept_gap and not _is_too_early(facts, moment):
+    # Without what makes the backup consistent there is nothing before the gap either.
+    passable = lead.ends_at >= facts.stop_lsn and not _is_too_early(facts, moment)
+    if allowed is False and gap is not None and accept_gap and passable:
         reason = f"{_said(gap)}; that is accepted: what is before it comes back"
         return replace(way, moment=Moment(aim=Aim.LATEST, timeline=lead.timeline), reason=reason, allowed=True)
     return replace(way, allowed=allowed, reason=reason, hint=hint)
@@ -264,5 +266,6 @@ def quoted(value: str) -> str:
 def written(existing: str, found: Mapping[str, str]) -> str:
     """`postgresql.auto.conf` with these settings instead of those of the same names."""
     gone = {*found, *GONE}
-    kept = [line for line in existing.splitlines() if line.partition("=")[0].strip().lower() not in gone]
+    lines = existing.removesuffix("\n").split("\n") if existing else []  # no other sign ends one
+    kept = [line for line in lines if line.partition("=")[0].strip().lower() not in gone]
     return "\n".join([*kept, *(f"{name} = {quoted(value)}" for name, value in found.items())]) + "\n"

@@ -7,8 +7,8 @@ their files, the moment; then what the way back looks at: server, room, versions
 import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 from pathlib import Path
@@ -19,12 +19,12 @@ from backup.errors import BackupError
 from backup.restore.contract import Moment, Preflight, Restored, Restorer, Wanted
 from backup.restore.looking import files_there, locked, own_moment, reaching, standing, too_early
 from backup.restore.ordering import Order, fitting
-from toban.backups import BackupRecord, Belief, Check, Manifest, Marks, Method, Progress, Trouble
+from toban.backups import BackupRecord, Belief, Check, Manifest, Method, Progress, Trouble
 from toban.secrets import Secret
 
 __all__ = ["Order", "Restoring", "Seen", "Shelves", "refusal", "restoring"]
 VERIFYING: Final = "verify"
-BEING_RESTORED: Final = "is being restored"
+RESTORE: Final = "a restore"
 
 
 class Shelves(Protocol):
@@ -56,8 +56,8 @@ class Shelves(Protocol):
         """Every byte of it, against its manifest."""
         ...
 
-    async def mark(self, record: BackupRecord, change: Callable[[Marks], Marks]) -> BackupRecord:
-        """Write down what became known of it."""
+    def held(self, records: Iterable[BackupRecord], what: str) -> AbstractAsyncContextManager[None]:
+        """Nobody removes them while the block lasts."""
         ...
 
 
@@ -126,7 +126,7 @@ class Restoring:
 
     async def carry_out(self, tell: Tell) -> Restored:
         """Do it, for whoever has looked."""
-        async with _held(self.shelves, [record for record, _ in self.wanted.lineage]):
+        async with self.shelves.held([record for record, _ in self.wanted.lineage], RESTORE):
             took = await self._verified(tell)
             restored = await self.restorer.restore(self.wanted, self.around, self.workspace, tell)
         return replace(restored, phases={**took, **restored.phases})
@@ -200,31 +200,6 @@ async def restoring(
         )
     finally:
         await asyncio.shield(asyncio.to_thread(shutil.rmtree, workspace, ignore_errors=True))
-
-
-@asynccontextmanager
-async def _held(shelves: Shelves, records: Sequence[BackupRecord]) -> AsyncIterator[None]:
-    """Retention, of whichever daemon, leaves alone what is pinned. A repository that cannot be written to has none."""
-    held: list[BackupRecord] = []
-    try:
-        for record in records:
-            with suppress(BackupError):
-                if record.marks.pinned is None:
-                    await shelves.mark(record, _pinned)
-                    held.append(record)
-        yield
-    finally:
-        for record in held:
-            with suppress(BackupError):
-                await asyncio.shield(shelves.mark(record, _let_go))
-
-
-def _pinned(marks: Marks) -> Marks:
-    return marks if marks.pinned is not None else replace(marks, pinned=BEING_RESTORED)
-
-
-def _let_go(marks: Marks) -> Marks:
-    return replace(marks, pinned=None) if marks.pinned == BEING_RESTORED else marks
 
 
 # --- what is wanted, and whether that can be -----------------------------------------------------------------------

@@ -1,7 +1,6 @@
-"""The way back of an SQLite file: made beside its place, looked through there, and put in place by one rename."""
+"""The way back of an SQLite file: made beside its place, looked through there, and put in place whole."""
 
 import asyncio
-import errno
 import os
 import pwd
 import shutil
@@ -12,8 +11,10 @@ from typing import Final
 from backup.engines.contract import Surroundings, Tell
 from backup.engines.sqlite import COPY, checks_against, examined
 from backup.engines.streams.growth import growing
-from backup.engines.streams.packing import unpacking
+from backup.engines.streams.packing import unpacking, unreadable
 from backup.errors import BackupError
+from backup.repository.turns import finished
+from backup.restore.basing.placing import Site, staged
 from backup.restore.contract import Aim, Preflight, Restored, Wanted
 from backup.restore.holders import holders_of
 from toban.backups import Check, Progress, Trouble
@@ -42,26 +43,21 @@ class SqliteRestorer:
         told, clock = wanted.record.manifest, around.clock
         (await self.preflight_failures(wanted, around))
         place = place_of(wanted)
-        made = place.with_name(f".{place.name[:100]}.toban-{told.id[:80]}.partial")
         began = clock.monotonic()
-        try:
+        async with staged(Site(path=place)) as stage:
+            made = stage / COPY
             await self._unpack(wanted, around, made, tell)
             unpacked_at = clock.monotonic()
             tell(Progress(phase="check", total_bytes=told.source_bytes, what=place.name))
             rows = "exact" if told.rows else "none"
             found = await examined(around.children, made, rows=rows, within_seconds=LIMIT_SECONDS)
-            for check in (found.integrity, *checks_against(told.detail, told.rows, found)):
+            checks = (found.integrity, *checks_against(told.detail, told.rows, found))
+            for check in checks:
                 if check.ok is False:
                     raise BackupError(told.id, check.detail, "restore another one", trouble=Trouble.DAMAGED)
             checked_at = clock.monotonic()
-            replaced = await asyncio.to_thread(_put, made, place, wanted)
-        except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            trouble = Trouble.SPACE if full else Trouble.PRIVILEGE
-            raise BackupError(str(place), error.strerror or str(error), trouble=trouble) from error
-        finally:
-            await asyncio.to_thread(made.unlink, missing_ok=True)
-        did = [f"restored {told.id} to {place}", f"{found.integrity.detail}; every row that it had is there"]
+            replaced = await finished(asyncio.to_thread(_put, made, place, wanted))
+        did = [f"restored {told.id} to {place}", "; ".join(check.detail for check in checks)]
         if replaced:
             did.append("removed what was there before, with its -wal, -shm and -journal")
         return Restored(
@@ -99,7 +95,7 @@ class SqliteRestorer:
                 return
             done = await around.children.run(*commands, source=source, into=made, within_seconds=LIMIT_SECONDS)
         if not done.ok:
-            done.checked(record.id, "restore another one")
+            raise unreadable(record.id, done)
 
 
 def place_of(wanted: Wanted) -> Path:
@@ -107,7 +103,8 @@ def place_of(wanted: Wanted) -> Path:
     if wanted.data_dir is None:
         raise BackupError(wanted.record.id, "nobody said where to", "--data-dir FILE", trouble=Trouble.CONFIGURATION)
     name = wanted.rename or str(wanted.record.manifest.detail.get("name", COPY))
-    return wanted.data_dir / Path(name).name if wanted.data_dir.is_dir() else wanted.data_dir
+    place = wanted.data_dir / Path(name).name if wanted.data_dir.is_dir() else wanted.data_dir
+    return Path(os.path.realpath(place)) if place.is_symlink() else place  # SQLite keeps its log beside the file itself
 
 
 def _asked_for(wanted: Wanted) -> list[Check]:
@@ -130,6 +127,8 @@ def _place_checks(place: Path, wanted: Wanted, size: int) -> list[Check]:
     if not place.parent.is_dir():
         return [Check(name="place", ok=False, detail=f"{place.parent} is no folder that is there")]
     checks = [_room(place, size)]
+    if wanted.owner is not None and not _is_account(wanted.owner):
+        checks.append(Check(name="owner", ok=False, detail=f"there is no account {wanted.owner}"))
     if not os.access(place.parent, os.W_OK | os.X_OK):
         checks.append(Check(name="place", ok=False, detail=f"{place.parent} cannot be written to"))
     there = [one for one in (place, *_siblings(place)) if one.exists() or one.is_symlink()]
@@ -150,6 +149,12 @@ def _place_checks(place: Path, wanted: Wanted, size: int) -> list[Check]:
 def _room(place: Path, size: int) -> Check:
     free = shutil.disk_usage(place.parent).free
     return Check(name="space", ok=free > size, detail=f"{size_text(free)} are free, it takes {size_text(size)}")
+
+
+def _is_account(name: str) -> bool:
+    with suppress(KeyError):
+        return bool(pwd.getpwnam(name))
+    return False
 
 
 def _nobody_there(place: Path) -> Check:
@@ -198,7 +203,7 @@ def _put(made: Path, place: Path, wanted: Wanted) -> bool:
     try:
         for old in (place, *_siblings(place)):
             if old.exists() or old.is_symlink():
-                stand_in = made.with_name(f"{made.name}.before{old.name[len(place.name) :]}")
+                stand_in = place.with_name(f"{made.parent.parent.name}.before{old.name[len(place.name) :]}")
                 old.rename(stand_in)
                 aside.append((old, stand_in))
         os.link(made, place)  # which fails where somebody has put something there meanwhile
@@ -210,7 +215,6 @@ def _put(made: Path, place: Path, wanted: Wanted) -> bool:
     _sync_folder(place.parent)
     for _, stand_in in aside:
         stand_in.unlink(missing_ok=True)
-    made.unlink()
     _sync_folder(place.parent)
     return bool(aside)
 

@@ -45,7 +45,7 @@ class Position:
     written_to: int
     kept_from: int | None = None  # it has its WAL from there on; None where nobody knows
     waiting_since: float | None = None  # when the oldest segment was finished that waits to be archived
-    received_to: int | None = None  # by our receiver; None where none is connected
+    receiving: bool | None = None  # whether somebody is connected to our slot; None where there is none
     behind_seconds: float | None = None  # our receiver is, as the server measures it
 
 
@@ -177,7 +177,10 @@ def missing(
     wanted = [one for one in needed(listing, way, to_lsn) if one > held]
     absent = [one for one in wanted if listing.name(*one) not in listing.segments]
     last = max((one for one in wanted if listing.name(*one) in listing.segments), default=(0, 0))
-    return tuple(_gap(listing, run[0], run[-1][1], lost=run[0] < last) for run in _runs(absent))
+    return tuple(
+        _gap(listing, run[0], run[-1][1], GapKind.LOST if run[0] < last else _pending(listing, run[0]))
+        for run in _runs(absent)
+    )
 
 
 def leads(listing: Listing, timeline: int, lsn: int, *, held_to: int | None = None) -> tuple[Lead, ...]:
@@ -197,7 +200,7 @@ def _lead(listing: Listing, way: tuple[Span, ...], held_to: int | None) -> Lead:
     there = list(takewhile(lambda one: listing.name(*one) in listing.segments, wanted))
     gaps = missing(listing, first.timeline, first.begins_at, None, to_timeline=to.timeline, held_to=held_to)
     names = tuple(listing.name(*one) for one in there)
-    begun = max(held[1], listing.number_at(to.begins_at) - 1)
+    begun = max(held[1] if held[0] == to.timeline else -1, listing.number_at(to.begins_at) - 1)
     following = listing.name(to.timeline, (there[-1][1] if there else begun) + 1)
     return Lead(
         timeline=to.timeline,
@@ -242,13 +245,13 @@ def _inner(listing: Listing, timeline: int) -> Iterator[WalGap]:
         parent, begins_in = departures[-1].timeline, listing.number_at(departures[-1].at)
         reached = max(listing.numbers(parent), default=None)
         if numbers[0] > begins_in and reached is not None and reached >= begins_in - 1:
-            yield _gap(listing, (timeline, begins_in), numbers[0] - 1, lost=True)
+            yield _gap(listing, (timeline, begins_in), numbers[0] - 1, GapKind.LOST)
     for before, after in pairwise(numbers):
         if after > before + 1:
-            yield _gap(listing, (timeline, before + 1), after - 1, lost=True)
+            yield _gap(listing, (timeline, before + 1), after - 1, GapKind.LOST)
     left_in = _left_in(listing, timeline)
     if numbers and left_in is not None and numbers[-1] < left_in - 1:
-        yield _gap(listing, (timeline, numbers[-1] + 1), left_in - 1, lost=True)
+        yield _gap(listing, (timeline, numbers[-1] + 1), left_in - 1, GapKind.LOST)
 
 
 def _left_in(listing: Listing, timeline: int) -> int | None:
@@ -272,18 +275,28 @@ def _behind(listing: Listing, position: Position | None, now: float, late_after_
         kept_from = listing.number_at(position.kept_from) if position.kept_from is not None else first
         gone = min(kept_from, current)
         if first < gone:
-            yield _gap(listing, (timeline, first), gone - 1, lost=True, why="the server has it no more")
+            yield _gap(listing, (timeline, first), gone - 1, GapKind.LOST, "the server has it no more")
         first = max(first, gone)
         before = partial[1] if partial is not None and partial[0] == timeline and partial[1] >= first else current
         if first < before:
-            yield _gap(listing, (timeline, first), before - 1, lost=False, why=_late(position, now, late_after_seconds))
+            kind, why = _pending(listing, (timeline, first)), ""
+            waited = _waited(position, now)
+            if waited is not None and waited > late_after_seconds:
+                kind, why = GapKind.LATE, f"it has waited for {waited:.0f} s"
+            elif waited is not None:
+                kind, why = GapKind.UPLOADING, "it is on its way"
+            yield _gap(listing, (timeline, first), before - 1, kind, why)
     if partial is not None:
-        yield _gap(listing, partial, partial[1], lost=False)
+        alone = position is not None and position.receiving is False
+        kind, why = (GapKind.LATE, "nobody receives it now") if alone else (GapKind.UPLOADING, "")
+        yield _gap(listing, partial, partial[1], kind, why)
 
 
-def _late(position: Position, now: float, late_after_seconds: float) -> str:
-    waited = 0.0 if position.waiting_since is None else now - position.waiting_since
-    return f"it has waited for {waited:.0f} s" if waited > late_after_seconds else ""
+def _waited(position: Position, now: float) -> float | None:
+    """For how long the oldest that should be here has been awaited; None where nobody knows."""
+    if position.behind_seconds is not None:
+        return position.behind_seconds
+    return None if position.waiting_since is None else now - position.waiting_since
 
 
 def _receiving(listing: Listing) -> tuple[int, int] | None:
@@ -306,10 +319,13 @@ def _is_past(listing: Listing, segment: str) -> bool:
     return (left_in is not None and left_in <= number) or number <= max(listing.numbers(timeline), default=-1)
 
 
-def _gap(listing: Listing, first: tuple[int, int], last: int, *, lost: bool, why: str = "") -> WalGap:
+def _pending(listing: Listing, first: tuple[int, int]) -> GapKind:
+    """Of what is not here yet, as far as the place itself shows."""
+    return GapKind.UPLOADING if listing.is_coming(listing.name(*first)) else GapKind.LATE
+
+
+def _gap(listing: Listing, first: tuple[int, int], last: int, kind: GapKind, why: str = "") -> WalGap:
     timeline, number = first
-    uploading = not lost and listing.is_coming(listing.name(timeline, number))
-    kind = GapKind.LOST if lost else GapKind.UPLOADING if uploading else GapKind.LATE
     said = {
         GapKind.LOST: "later WAL is there",
         GapKind.UPLOADING: "it is being received",

@@ -15,16 +15,18 @@ from backup.wal.fetching import Walk
 from backup.wal.listing import look
 from backup.wal.manner import Manner
 from backup.wal.pushing import clear
-from backup.wal.reading import lay_out, trouble_of
+from backup.wal.reading import lay_out, trouble_of, unreadable
 from backup.wal.segments import Named, parse, segment_number, stored, variants
 from toban.backups import Check, GapKind, Progress, Trouble, WalRange
 
-TOGETHER: Final = 8  # segments in the workspace at once
+TOGETHER_BYTES: Final = 128 * 1024**2  # of segments in the workspace at once, and the one that they end with
 MOST_SAID: Final = 10
 Tell = Callable[[Progress], None]
 
 
-NO_DAMAGE: Final = frozenset({Trouble.PROGRAM, Trouble.CONFIGURATION, Trouble.SPACE, Trouble.TIMEOUT})
+NO_DAMAGE: Final = frozenset(
+    {Trouble.PROGRAM, Trouble.CONFIGURATION, Trouble.SPACE, Trouble.TIMEOUT, Trouble.REPOSITORY}
+)
 """What keeps us from reading says nothing of what lies there."""
 
 
@@ -121,9 +123,12 @@ def _walk(path: Path, place: Path, name: str) -> None:
     named = parse(name)
     assert named is not None  # noqa: S101 - names come from a listing
     walk = Walk(named, str(place))
-    with path.open("rb") as file:
-        while piece := file.read(1024 * 1024):
-            walk.take(piece)
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(1024 * 1024):
+                walk.take(piece)
+    except OSError as error:
+        raise unreadable(error, place / name) from error
     walk.done()
 
 
@@ -134,7 +139,8 @@ def _windows(listing: Listing, stretch: WalRange, from_segment: str) -> list[lis
     if from_segment:
         first = max(first, segment_number(from_segment, listing.segment_bytes))
     names = [listing.name(stretch.timeline, number) for number in range(first, last + 1)]
-    return [names[at : at + TOGETHER + 1] for at in range(0, max(len(names) - 1, min(len(names), 1)), TOGETHER)]
+    together = max(1, TOGETHER_BYTES // listing.segment_bytes)
+    return [names[at : at + together + 1] for at in range(0, max(len(names) - 1, min(len(names), 1)), together)]
 
 
 def _differing(listing: Listing, place: Path, manner: Manner) -> list[str]:

@@ -88,12 +88,17 @@ def carry_out(
     except TobanError as error:
         return said(error, action)
     except Exception as error:  # noqa: BLE001 - the last stop: PostgreSQL must never take a fault for "not there"
-        from toban.secrets import blot  # noqa: PLC0415 - late: it would cost every segment its start
-
-        line = f"toban: internal fault: {type(error).__name__}: {blot(str(error))}"
-        print(line, file=sys.stderr)  # noqa: T201 - for its log
-        return FAILED if action == "push" else ABORT
+        return faulty(error, action)
     return 0 if there else MISSING
+
+
+def faulty(error: Exception, action: str) -> int:
+    """Say what nobody expected, in one line; the exit status."""
+    from toban.secrets import blot  # noqa: PLC0415 - late: it would cost every segment its start
+
+    line = f"toban: internal fault: {type(error).__name__}: {blot(str(error))}"
+    print(line, file=sys.stderr)  # noqa: T201 - for its log
+    return FAILED if action == "push" else ABORT
 
 
 def said(error: TobanError, action: str) -> int:

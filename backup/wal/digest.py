@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 
 from backup.wal.manner import Manner, manner_of
-from backup.wal.place import read_document, write_document
+from backup.wal.place import read_document, renew_document
 from toban.errors import TobanError
 
 TYPE_CHECKING = False
@@ -61,9 +61,7 @@ def keep(
         "usual": known.usual,
         "targets": {target: manner.document() for target, manner in known.manners.items()},
     }
-    path = _stem(os.fspath(state)) + SUFFIX
-    if read_document(path) != document:
-        write_document(path, document)
+    renew_document(_stem(os.fspath(state)) + SUFFIX, document)
 
 
 def known(words_configuration: str | None, environment: Mapping[str, str]) -> Known | None:

@@ -14,14 +14,15 @@ from backup.wal.manner import known_manner
 from backup.wal.place import FILE_MODE, discard, disk_failure, failure, owner
 from backup.wal.pushing import clear
 from backup.wal.segments import (
+    HISTORY,
     LONG_HEADER,
     PARTIAL,
     SEGMENT_BYTES,
+    SUM,
     Named,
     PageReader,
     header_of,
     header_trouble,
-    listed,
     lsn_number,
     parse,
     segment_number,
@@ -57,29 +58,53 @@ def fetch(
     if named is None or named.plain != name:
         raise failure(name, "is no name that PostgreSQL gives to its WAL", "", "configuration")
     try:
-        os.stat(folder)  # a repository that is gone holds no answer
-        there = stored(folder, name)
-        if there is None and named.kind == "segment":
-            gap = gap_after(folder, name)
-            if gap and not accept_gap:
-                hint = "it is lost; restore to a moment before it, or accept the gap"
-                raise failure(f"{folder}/{name}", f"is missing, and {gap}", hint, "missing")
-            there = _unfinished(folder, name) if partial and not gap else None
-        if there is None:
-            return False
-        give(there, os.fspath(destination), folder, manner or known_manner(folder))
+        manner = manner or known_manner(folder)
+        there = _found(named, folder, partial=partial, accept_gap=accept_gap)
+        if there is not None and not given(there, os.fspath(destination), folder, manner):
+            there = _found(named, folder, partial=partial, accept_gap=accept_gap)
+            if there is not None:
+                give(there, os.fspath(destination), folder, manner)
     except OSError as error:
         raise disk_failure(error, folder) from error
+    return there is not None
+
+
+def given(there: Named, destination: str, folder: str, manner: Manner) -> bool:
+    """Give it; False where it was finished or packed meanwhile, and has another name now."""
+    try:
+        give(there, destination, folder, manner)
+    except FileNotFoundError:
+        if os.path.lexists(f"{folder}/{there.name}"):
+            raise
+        return False
     return True
+
+
+def _found(named: Named, folder: str, *, partial: bool, accept_gap: bool) -> Named | None:
+    """Under which name a file is to be had; None where it is not there, and nothing says that it ever was."""
+    os.stat(folder)  # a repository that is gone holds no answer
+    there = stored(folder, named.plain)
+    if there is not None or named.kind != "segment":
+        return there
+    gap = gap_after(folder, named.plain)
+    unfinished = _unfinished(folder, named.plain) if partial and not gap else None
+    there = stored(folder, named.plain)  # again: it may have been finished while we looked around
+    if there is None and gap and not accept_gap:
+        hint = "it is lost; restore to a moment before it, or accept the gap"
+        raise failure(f"{folder}/{named.plain}", f"is missing, and {gap}", hint, "missing")
+    return there or unfinished
 
 
 def _unfinished(folder: str, name: str) -> Named | None:
     """The segment that was still being received, if anything stands in it."""
     there = stored(folder, name + PARTIAL)
     if there is not None and not there.compression and not there.seal:
-        with open(f"{folder}/{there.name}", "rb") as file:
-            if header_of(file.read(LONG_HEADER.size)) is None:
-                return None
+        try:
+            with open(f"{folder}/{there.name}", "rb") as file:
+                if header_of(file.read(LONG_HEADER.size)) is None:
+                    return None
+        except FileNotFoundError:  # it has just been finished
+            return None
     return there
 
 
@@ -113,7 +138,8 @@ def stage(
 def gap_after(folder: str, segment: str) -> str:
     """What shows that a segment which is not there once was; empty where it may simply be yet to come."""
     timeline = int(segment[:8], 16)
-    for other in sorted(listed(folder), key=lambda named: named.plain):
+    names = [name for name in os.listdir(folder) if _may_follow(name, segment)]  # of very many few are worth parsing
+    for other in sorted(filter(None, map(parse, names)), key=lambda named: named.plain):
         if other.timeline == timeline and other.kind in ("segment", "partial") and other.segment > segment:
             return f"{other.plain} after it is there"
         if other.kind == "history" and other.timeline > timeline:
@@ -123,6 +149,10 @@ def gap_after(folder: str, segment: str) -> str:
             ):
                 return f"timeline {other.timeline} began after it"
     return ""
+
+
+def _may_follow(name: str, segment: str) -> bool:
+    return (name[:8] == segment[:8] and name[8:] > segment[8:]) or name.endswith(HISTORY)
 
 
 class Walk:
@@ -136,10 +166,13 @@ class Walk:
         self._bytes = 0
         self._wanted_bytes: int | None = None
         self._pages: PageReader | None = None
+        self._sum, self._wanted_sum = 0, _noted_sum(there, folder)
 
     def take(self, piece: bytes) -> None:
         """More of it."""
         self._bytes += len(piece)
+        if self._wanted_sum:
+            self._sum = _crc32(piece, self._sum)
         if self._there.kind not in ("segment", "partial"):
             return
         if self._pages is None:
@@ -157,6 +190,8 @@ class Walk:
         if self._there.kind in ("segment", "partial") and self._bytes != self._wanted_bytes:
             wanted = self._wanted_bytes or "more"
             raise failure(self._path, f"is damaged: it has {self._bytes} bytes, not {wanted}", "", "damaged")
+        if self._wanted_sum and self._wanted_sum != f"{self._sum:08x}":
+            raise failure(self._path, "is damaged: it is not what was pushed", "", "damaged")
 
     def _begun(self) -> PageReader:
         known = owner(self._folder)
@@ -166,6 +201,22 @@ class Walk:
             raise failure(self._path, trouble, "", "damaged")
         self._wanted_bytes = header.segment_bytes
         return PageReader(header.address, header.page_bytes, self._there.timeline)
+
+
+def _noted_sum(there: Named, folder: str) -> str:
+    """What was noted when it was pushed as it is: a flipped byte in a record looks to PostgreSQL like the WAL's end."""
+    if there.plain != there.name:
+        return ""
+    try:
+        return os.getxattr(f"{folder}/{there.name}", SUM).decode(errors="replace")
+    except OSError:  # none, or a file system that has no such thing; whether the file is there is seen elsewhere
+        return ""
+
+
+def _crc32(piece: bytes, before: int) -> int:
+    from zlib import crc32  # noqa: PLC0415 - for what is not packed alone
+
+    return crc32(piece, before)
 
 
 def _left_at(path: str, parent: int) -> int | None:

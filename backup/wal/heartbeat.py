@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
+import structlog
 
 from backup.errors import BackupError
 from backup.settings import Beat
@@ -24,6 +25,9 @@ _WRITING: Final = {
     "synchronous_commit": "local",
     "statement_timeout": "5s",
 }
+
+
+logger = structlog.get_logger(__name__)
 
 
 class Heart:
@@ -42,10 +46,14 @@ class Heart:
         self._made = False
 
     async def run(self) -> None:
-        """Beat until cancelled; what fails is said in `reason` and tried again."""
+        """Beat until cancelled; what fails is said in `reason`, once in the log, and tried again."""
+        said = ""
         while True:
             with suppress(BackupError):
                 await self.once()
+            if self.reason and self.reason != said:
+                logger.warning("heartbeat_failed", server=self._dsn.masked, why=self.reason)
+            said = self.reason
             await asyncio.sleep(self._beat.every)
 
     async def once(self) -> float | None:
@@ -56,9 +64,10 @@ class Heart:
                 async with asyncio.timeout(WITHIN_SECONDS), way.connected(self._database, settings=_WRITING) as to:
                     self.newest_at = await self._written(to)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:  # a TimeoutError is an OSError
-            self.reason = _why(error)
             self._made = False
-            raise BackupError("heartbeat", self.reason, _hint(error), trouble=_trouble(error)) from error
+            failure = BackupError("heartbeat", _why(error), _hint(error), trouble=_trouble(error))
+            self.reason = failure.reason
+            raise failure from error
         except BackupError as error:
             self.reason = error.reason
             raise

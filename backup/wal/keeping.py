@@ -27,21 +27,21 @@ class Removal:
 def removable(listing: Listing, needed_from: Mapping[int, int]) -> Removal:
     """Which segments nobody needs. `needed_from`: for each timeline of a kept backup, the first position needed.
 
-    A timeline that no kept backup is of may lead on from an older one that is: what lies before all that is needed
-    of those goes. Where nothing is said to be needed nothing goes.
+    A timeline may lead on from any older one, whether or not a kept backup is of it as well: of each, what lies before
+    all that is needed of it and of those goes. Where nothing is said to be needed nothing goes.
     """
     if not needed_from:
         return Removal(segments=(), size_bytes=0, reason="no backup is there that WAL could be needless for")
-    going = tuple(name for name in sorted(listing.segments) if _is_needless(listing, name, needed_from))
-    size = sum(listing.segments[name].size_bytes for name in going)
+    there = {**listing.partials, **listing.segments}  # the unfinished end of a timeline that was left goes as well
+    going = tuple(name for name in sorted(there) if _is_needless(listing, name, needed_from))
+    size = sum(there[name].size_bytes for name in going)
     said = ", ".join(f"{lsn_text(lsn)} on timeline {timeline}" for timeline, lsn in sorted(needed_from.items()))
     return Removal(segments=going, size_bytes=size, reason=f"no kept backup needs WAL from before {said}")
 
 
 def _is_needless(listing: Listing, segment: str, needed: Mapping[int, int]) -> bool:
     timeline = int(segment[:8], 16)
-    before = [lsn for older, lsn in needed.items() if older <= timeline]
-    first = needed.get(timeline, min(before, default=None))
+    first = min((lsn for older, lsn in needed.items() if older <= timeline), default=None)
     ends_at = (segment_number(segment, listing.segment_bytes) + 1) * listing.segment_bytes
     return first is None or ends_at <= first
 

@@ -1,6 +1,7 @@
 """What lies in a place for WAL, read from the disk. It blocks: from the loop it is called in a thread."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -11,35 +12,58 @@ from backup.wal.segments import SEGMENT_BYTES, UNFINISHED, Named, parse
 from toban.backups import Trouble
 
 MOST_HISTORY_BYTES: Final = 1024 * 1024
+MOST_LOOKS: Final = 10
 
 
 def look(place: Path) -> Listing:
     """Everything that is WAL there; nothing at all where there is no such folder yet."""
     try:
-        with os.scandir(place) as entries:
-            found = [(entry.name, entry.stat()) for entry in entries if entry.is_file(follow_symlinks=False)]
+        if not place.exists():
+            return Listing()
+        found = _settled(place)
         known = owner(str(place))
-    except FileNotFoundError:
-        return Listing()
+        files = [
+            (named, File(name=name, size_bytes=status.st_size, modified_at=status.st_mtime))
+            for name, status in sorted(found.items())
+            if (named := parse(name)) is not None
+        ]
+        histories = {named.timeline: _history(place / named.name) for named, _ in files if named.kind == "history"}
     except OSError as error:
         why = error.strerror or str(error)
         raise BackupError(str(place), f"cannot be read: {why}", trouble=Trouble.REPOSITORY) from error
-    files = [
-        (named, File(name=name, size_bytes=status.st_size, modified_at=status.st_mtime))
-        for name, status in sorted(found)
-        if (named := parse(name)) is not None
-    ]
     segments, doubles = _by_segment(files, "segment")
     partials, _ = _by_segment(files, "partial")
     return Listing(
         segments=segments,
         partials=partials,
-        histories={named.timeline: _history(place / named.name) for named, _ in files if named.kind == "history"},
+        histories=histories,
         doubles=doubles,
-        unfinished=tuple(name for name, _ in found if name.endswith(UNFINISHED)),
+        unfinished=tuple(name for name in found if name.endswith(UNFINISHED)),
         system_identifier=known[0] if known else None,
         segment_bytes=known[1] if known else SEGMENT_BYTES,
     )
+
+
+def _settled(place: Path) -> dict[str, os.stat_result]:
+    """The files by their names, looked at until nothing comes or goes meanwhile.
+
+    Segments are finished, packed and pushed at any moment: one whose name changes while we look would not be seen under
+    either, and what is not seen is taken for lost, or for the end of the WAL.
+    """
+    before: set[str] = set()
+    found: dict[str, os.stat_result] = {}
+    for _ in range(MOST_LOOKS):
+        found = {}
+        with os.scandir(place) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):  # gone since its name was read
+                    if entry.is_file(follow_symlinks=False):
+                        found[entry.name] = entry.stat()
+        names = {name for name in found if not name.startswith(".")}  # a push's own file is nobody's yet
+        if names == before:
+            break
+        before = names
+    return found
 
 
 def _by_segment(files: list[tuple[Named, File]], kind: str) -> tuple[dict[str, File], tuple[str, ...]]:

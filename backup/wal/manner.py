@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from backup.wal.place import failure, make, read_document, write_document
+from backup.wal.place import failure, make, read_document, renew_document
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MANNER = "manner.json"
 _BY_PREFERENCE = ("zstd", "lz4", "gzip")
 _LEVEL = "1"  # WAL waits for nobody: what more a higher one would save is not worth its time
+_OPTIONS = {"zstd": ("--single-thread",)}  # for one segment its threads cost more than they bring: half of its time
 _SEARCHED = ("/usr/local/bin", "/usr/bin", "/bin")
 _PACKAGES = {"gpg": "gnupg"}
 
@@ -59,13 +60,16 @@ class Manner:
         name, _, level = self.compress.partition(":")
         if name == "none":
             return "", ""
+        if name not in ("", *_BY_PREFERENCE) or not (level or _LEVEL).isdigit():
+            why = f"{self.compress!r} is none of none, gzip, lz4, zstd, with a level as in zstd:3"
+            raise failure("compress", why, "", "configuration")
         name = name or next((known for known in _BY_PREFERENCE if self._found(known)), "")
         return name, level or _LEVEL
 
     def packing(self) -> list[list[str]]:
         """The programs that what comes in is piped through."""
         name, level = self.compression
-        words = [[self._program(name), f"-{level}", "-c", "-q"]] if name else []
+        words = [[self._program(name), f"-{level}", "-c", "-q", *_OPTIONS.get(name, ())]] if name else []
         if self.seal == "age":
             words.append([self._program("age"), "--encrypt", *_each("-r", self.recipients)])
         elif self.seal == "gpg":
@@ -117,8 +121,7 @@ def known_manner(place: str) -> Manner:
 def keep_manner(place: str, manner: Manner) -> None:
     """Leave it there, for pushes and fetches that are told of a repository and of no configuration."""
     make(place)
-    if read_document(f"{place}/{MANNER}") != manner.document():
-        write_document(f"{place}/{MANNER}", manner.document())
+    renew_document(f"{place}/{MANNER}", manner.document())
 
 
 def _each(option: str, values: Iterable[str]) -> list[str]:

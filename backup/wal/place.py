@@ -101,7 +101,8 @@ def owner(place: str) -> tuple[str, int] | None:
     try:
         return str(document["system_identifier"]), int(document["segment_bytes"])
     except (KeyError, ValueError, TypeError):
-        raise failure(f"{place}/{IDENTITY}", "is damaged: it names no server", "", "damaged") from None
+        hint = "move it away: the next segment that comes says whose this is"
+        raise failure(f"{place}/{IDENTITY}", "is damaged: it names no server", hint, "damaged") from None
 
 
 def claim(place: str, system_identifier: str, segment_bytes: int) -> tuple[str, int]:
@@ -110,6 +111,8 @@ def claim(place: str, system_identifier: str, segment_bytes: int) -> tuple[str, 
     if there is None:
         document = {"system_identifier": system_identifier, "segment_bytes": segment_bytes}
         write_document(f"{place}/{IDENTITY}", document, once=True)
+        sync_folder(os.path.dirname(place))  # whoever made these folders may have been cut off before they lasted
+        sync_folder(os.path.dirname(os.path.dirname(place)))
         there = owner(place)
     return there or (system_identifier, segment_bytes)
 
@@ -128,6 +131,18 @@ def read_document(path: str) -> dict[str, Any] | None:
     if not isinstance(document, dict):
         raise failure(path, "is damaged: it is no JSON with keys", "", "damaged")
     return document
+
+
+def renew_document(path: str, document: Mapping[str, Any]) -> None:
+    """Write it where it is not there as it is; a damaged one is written over."""
+    from toban.errors import TobanError  # noqa: PLC0415 - late: no push and no fetch writes one
+
+    try:
+        there = read_document(path)
+    except TobanError:
+        there = None
+    if there != document:
+        write_document(path, document)
 
 
 def write_document(path: str, document: Mapping[str, Any], *, once: bool = False) -> None:

@@ -9,7 +9,7 @@ import asyncpg
 
 from backup.sql import query
 from backup.wal.chain import Position
-from backup.wal.segments import lsn_number
+from backup.wal.segments import lsn_number, segment_number
 from backup.way import Way
 
 ASK_SECONDS: Final = 20.0
@@ -38,7 +38,8 @@ async def ask(way: Way, slot: str | None = None) -> Server:
         try:
             async with asyncio.timeout(ASK_SECONDS):
                 row = await connection.fetchrow(query(__package__ or "", "position"), slot or "")
-                waiting = await _waiting(connection)
+                waiting = await _allowed(connection, "waiting")
+                oldest = await _allowed(connection, "oldest") if row["wal_status"] == "lost" else None
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise way.unreachable(error) from error
     return Server(
@@ -47,29 +48,31 @@ async def ask(way: Way, slot: str | None = None) -> Server:
         version=row["version"],
         in_recovery=row["in_recovery"],
         slot_status=row["wal_status"],
-        position=_position(row, waiting),
+        position=_position(row, waiting, oldest),
     )
 
 
-async def _waiting(connection: Any) -> float | None:  # noqa: ANN401 - asyncpg ships no types
+async def _allowed(connection: Any, name: str) -> Any:  # noqa: ANN401 - asyncpg ships no types
+    """What a query says that takes more rights than our role may have; None where it has them not."""
     try:
-        since: float | None = await connection.fetchval(query(__package__ or "", "waiting"))
+        return await connection.fetchval(query(__package__ or "", name))
     except asyncpg.InsufficientPrivilegeError:
         return None
-    return since
 
 
-def _position(row: Mapping[str, Any], waiting: float | None) -> Position | None:
+def _position(row: Mapping[str, Any], waiting: float | None, oldest: str | None) -> Position | None:
+    """A slot that is lost keeps nothing: what the server still has it has by chance."""
     if row["written_to"] is None:
         return None
-    written_to = lsn_number(row["written_to"])
-    lost = row["wal_status"] == "lost"
+    kept_from = None if row["wal_status"] == "lost" else _number(row["kept_from"])
+    if oldest is not None:
+        kept_from = segment_number(f"{0:08X}{oldest}", row["segment_bytes"]) * row["segment_bytes"]
     return Position(
         timeline=row["timeline"],
-        written_to=written_to,
-        kept_from=written_to if lost else _number(row["kept_from"]),
+        written_to=lsn_number(row["written_to"]),
+        kept_from=kept_from,
         waiting_since=waiting,
-        received_to=_number(row["received_to"]),
+        receiving=row["active"],
         behind_seconds=row["behind_seconds"],
     )
 

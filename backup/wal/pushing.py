@@ -5,15 +5,18 @@ A part of the fast path (see `command`): it imports next to nothing.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import sys
 
 from backup.wal.piping import PIECE_BYTES, Pipe
-from backup.wal.place import FILE_MODE, appear, claim, discard, disk_failure, failure, make, sync_folder
+from backup.wal.place import FILE_MODE, appear, claim, discard, disk_failure, failure, make, owner, sync_folder
 from backup.wal.segments import (
     DIGEST,
     LONG_HEADER,
     SUFFIXES,
+    SUM,
     UNFINISHED,
     Named,
     header_of,
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
 STORED, THERE = "stored", "there already"
 _MOST_SENT_BYTES = 1 << 30
+_CONTROL = "global/pg_control"  # it begins with the system identifier
 _NEXT_TO_NOTHING_BYTES = 64 * 1024
 
 
@@ -49,6 +53,8 @@ def push(path: str | os.PathLike[str], place: str | os.PathLike[str], manner: Ma
         make(folder)
         if named.kind in ("segment", "partial"):
             _check_origin(source, source_path, named, folder)
+        else:
+            _check_server(source_path, folder)
         return _kept(source, named, folder, manner)
     except OSError as error:
         raise disk_failure(error, folder) from error
@@ -60,8 +66,16 @@ def lay(source: int, named: Named, folder: str, manner: Manner) -> str:
     """Write an open file under the name that the manner gives it; that name."""
     packing = manner.packing() if named.kind in ("segment", "partial") else []
     name = name_for(named, manner)
-    if packing and manner.seal:
-        _note_digest(source, f"{folder}/{named.plain}{DIGEST}")
+    noted = _note_digest(source, named, folder, name) if packing and manner.seal else -1
+    try:
+        _laid(packing, source, named, folder, name)
+    finally:
+        if noted >= 0:
+            os.close(noted)
+    return name
+
+
+def _laid(packing: list[list[str]], source: int, named: Named, folder: str, name: str) -> None:
     unfinished = f"{folder}/.{named.plain}.{os.getpid()}.{os.urandom(4).hex()}{UNFINISHED}"
     handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
     try:
@@ -72,12 +86,12 @@ def lay(source: int, named: Named, folder: str, manner: Manner) -> str:
         else:
             while os.sendfile(handle, source, None, _MOST_SENT_BYTES):
                 pass
+            _note_sum(source, handle)
         os.fsync(handle)
         appear(unfinished, f"{folder}/{name}")
     finally:
         os.close(handle)
         discard(unfinished)
-    return name
 
 
 def name_for(named: Named, manner: Manner) -> str:
@@ -162,6 +176,19 @@ def _make_last(path: str, folder: str) -> None:
     sync_folder(folder)
 
 
+def _check_server(path: str, folder: str) -> None:
+    """A history does not say whose it is: the data directory does in which it lies, as far as it can be read."""
+    try:
+        with open(os.path.join(os.path.dirname(os.path.dirname(path)), _CONTROL), "rb") as file:
+            identifier = str(int.from_bytes(file.read(8), sys.byteorder))
+    except OSError:
+        return
+    known = owner(folder)
+    if known is not None and known[0] != identifier:
+        why = f"is of another server: its system identifier is {identifier}, not {known[0]}"
+        raise failure(path, why, f"{folder} is kept for one server; give this one a target of its own", "configuration")
+
+
 def _check_origin(source: int, path: str, named: Named, folder: str) -> None:
     """It must be WAL, of the place that its name says, whole, and of the server that this place is for."""
     header = header_of(os.pread(source, LONG_HEADER.size, 0))
@@ -190,15 +217,42 @@ def _digest(source: int) -> str:
     return digest.hexdigest()
 
 
-def _note_digest(source: int, path: str) -> None:
-    unfinished = f"{path}.{os.getpid()}.new"
-    handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+def _note_digest(source: int, named: Named, folder: str, name: str) -> int:
+    """Note what is about to be sealed; until the handle is closed nobody else can: the note is of what lies there."""
+    path = f"{folder}/{named.plain}{DIGEST}"
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     try:
-        os.write(handle, f"{_digest(source)}\n".encode())
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise failure(path, "another push of it is under way", "", "busy") from None
+        _must_be_new(f"{folder}/{name}")
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{_digest(source)}\n".encode(), 0)
         os.fsync(handle)
-    finally:
+    except BaseException:
         os.close(handle)
-    os.rename(unfinished, path)
+        raise
+    return handle
+
+
+def _note_sum(source: int, handle: int) -> None:
+    """Programs note a sum in what they pack; beside what lies there as it is the file system does, where it can."""
+    from zlib import crc32  # noqa: PLC0415 - for what is not packed alone
+
+    os.lseek(source, 0, os.SEEK_SET)
+    found = 0
+    while piece := os.read(source, PIECE_BYTES):
+        found = crc32(piece, found)
+    try:
+        os.setxattr(handle, SUM, f"{found:08x}".encode())
+    except OSError:
+        return
+
+
+def _must_be_new(path: str) -> None:
+    if os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
 
 
 def _noted_digest(path: str) -> str:

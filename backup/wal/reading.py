@@ -1,6 +1,7 @@
 """WAL read by pg_waldump: when its last transaction was committed, and whether its records are whole and in a row."""
 
 import asyncio
+import errno
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -10,9 +11,10 @@ from typing import Final
 from backup.children import Command
 from backup.engines.contract import Surroundings
 from backup.errors import BackupError
-from backup.wal.fetching import give
+from backup.wal.fetching import given
 from backup.wal.manner import Manner
-from backup.wal.segments import LONG_HEADER, header_of, stored
+from backup.wal.place import disk_failure
+from backup.wal.segments import LONG_HEADER, Named, header_of, stored
 from toban.backups import Trouble
 
 READ_SECONDS: Final = 120.0
@@ -24,20 +26,41 @@ _MOMENT: Final = "%Y-%m-%d %H:%M:%S.%f"
 
 
 async def lay_out(names: Sequence[str], place: Path, manner: Manner, into: Path) -> None:
-    """Files of PostgreSQL's in the clear, in one folder: a link where they are so already. Unfinished ones as well."""
+    """Files of PostgreSQL's in the clear, in one folder: linked where they are so already. Unfinished ones as well."""
     for name in names:
-        await asyncio.to_thread(_lay_out, name, place, manner, into)
+        try:
+            await asyncio.to_thread(_lay_out, name, place, manner, into)
+        except OSError as error:
+            raise unreadable(error, place / name) from error
+
+
+def unreadable(error: OSError, path: Path) -> BackupError:
+    """Why a file cannot be read: a bad sector is damage to it, a disk that is away is not."""
+    if error.errno == errno.EIO:
+        return BackupError(str(path), f"cannot be read: {error.strerror}", trouble=Trouble.DAMAGED)
+    return disk_failure(error, str(path))
 
 
 def _lay_out(name: str, place: Path, manner: Manner, into: Path) -> None:
     target = into / name.removesuffix(".partial")
-    there = stored(place, name)
-    if there is None:
-        raise BackupError(str(place / name), "is missing", trouble=Trouble.MISSING)
-    if there.plain == there.name:
-        target.symlink_to(place / name)
-    else:
-        give(there, str(target), str(place), manner)
+    for _ in range(2):  # it may be packed while we look: under the one name or the other it is there
+        there = stored(place, name)
+        if there is None:
+            break
+        if _linked(there, target, place) or given(there, str(target), str(place), manner):
+            return
+    raise BackupError(str(place / name), "is missing", trouble=Trouble.MISSING)
+
+
+def _linked(there: Named, target: Path, place: Path) -> bool:
+    """Link what is in the clear: it stays readable, though its name may go. Not over file systems."""
+    if there.plain != there.name:
+        return False
+    try:
+        target.hardlink_to(place / there.name)
+    except OSError:
+        return False
+    return True
 
 
 async def last_commit(segment: Path, around: Surroundings, *, start: str | None = None) -> tuple[float, str] | None:

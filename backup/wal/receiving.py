@@ -19,11 +19,10 @@ from backup.children import Child, Command
 from backup.engines.contract import Surroundings
 from backup.errors import BackupError
 from backup.sql import query
-from backup.wal.chain import Position
 from backup.wal.manner import Manner
 from backup.wal.place import claim, disk_failure, make
 from backup.wal.position import Server, ask
-from backup.wal.ripening import begin_at, mend, put_away, ripen
+from backup.wal.ripening import MOST_AT_ONCE, begin_at, mend, ripen, wanted_next
 from backup.wal.segments import lsn_number, segment_at
 from backup.way import Way
 from toban.backups import Trouble
@@ -37,6 +36,9 @@ SETTLE_SECONDS: Final = 1.0  # a server that refuses it does so at once
 CREATE_SECONDS: Final = 60.0
 STATUS_SECONDS: Final = 5
 ENOUGH: Final = 3
+# A server that is gone without a word, or a wire that is cut, would be waited for a quarter of an hour and more. What
+# the DSN says of it comes after, and wins.
+PATIENCE: Final = "tcp_user_timeout=60000 keepalives_idle=30 keepalives_interval=10 keepalives_count=3"
 # The server says the rest in its own language; the names and positions in it are the same everywhere.
 GONE: Final = re.compile(r"unexpected termination of replication stream: .*\b([0-9A-F]{24})\b")
 REFUSED: Final = re.compile(r'"START_REPLICATION"')
@@ -102,18 +104,12 @@ class Receiver:
                 self._stopped(error.reason)
             except OSError as error:  # the place, or the workspace
                 self._stopped(disk_failure(error, str(self.stream.place)).reason)
+            except Exception as error:  # who supervises us begins anew; until then nothing is received
+                self._stopped(f"internal fault: {type(error).__name__}")
+                raise
             steady = self._around.clock.monotonic() - began > STEADY_SECONDS
             failures = 0 if steady else failures + 1
             await asyncio.sleep(self._pauses[min(max(failures - 1, 0), len(self._pauses) - 1)])
-
-    async def position(self) -> Position | None:
-        """Where the server stands, and how far behind we are; None while it cannot be asked."""
-        if self._way is None:
-            return None
-        try:
-            return (await ask(self._way, self.stream.slot)).position
-        except BackupError:
-            return None
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -144,23 +140,35 @@ class Receiver:
 
     async def _prepared(self, server: Server) -> None:
         """The slot is there; and where the last life ended at a hole, this one begins behind it."""
-        place, manner = self.stream.place, self.stream.manner
+        place = self.stream.place
         await asyncio.to_thread(mend, place, server.segment_bytes)
-        if self._forked is not None and server.position is not None:
-            parent, at = self._forked
-            await asyncio.to_thread(put_away, place, manner)
-            segment = segment_at(server.position.timeline, at, server.segment_bytes)
-            await asyncio.to_thread(begin_at, place, segment)
-            logger.warning("wal_timeline_forked", target=self.stream.target, timeline=parent, begins_with=segment)
-        elif server.slot_status == "lost" or (self._gone and await self._is_removed(self._gone[-1])):
+        useless = server.slot_status == "lost"  # it keeps nothing any more; the server may still have what we want next
+        wanted = self._gone[-1] if self._gone else ""
+        if useless and not wanted:
+            wanted = await asyncio.to_thread(wanted_next, place, server.segment_bytes)
+        lost = bool(wanted) and await self._is_removed(wanted)
+        if (lost or useless) and self._forked is None:
             await self._drop_slot()
-            await asyncio.to_thread(put_away, place, manner)
-            logger.error("wal_lost", target=self.stream.target, why="the server has removed WAL that never came here")
-            self._gone = []
-        self._forked = None
         words = self._words(server, "--create-slot", "--if-not-exists")
         done = await self._around.children.run(words, within_seconds=CREATE_SECONDS)
         done.checked(f"replication slot {self.stream.slot}", "its role needs REPLICATION, and a line in pg_hba.conf")
+        if self._forked is not None and server.position is not None:
+            parent, at = self._forked
+            segment = await self._begun(server.position.timeline, at, server)
+            logger.warning("wal_timeline_forked", target=self.stream.target, timeline=parent, begins_with=segment)
+        elif lost:
+            assert self._way is not None  # noqa: S101 - `_once` has made it
+            position = (await ask(self._way, self.stream.slot)).position  # what the new slot keeps
+            if position is not None:
+                await self._begun(position.timeline, position.kept_from or position.written_to, server)
+            logger.error("wal_lost", target=self.stream.target, why="the server has removed WAL that never came here")
+            self._gone = []
+        self._forked = None
+
+    async def _begun(self, timeline: int, at: int, server: Server) -> str:
+        segment = segment_at(timeline, at, server.segment_bytes)
+        await asyncio.to_thread(begin_at, self.stream.place, segment, self.stream.manner)
+        return segment
 
     async def _is_removed(self, segment: str) -> bool:
         """Whether the server has a segment no more; where our role may not see, often enough in vain tells."""
@@ -214,22 +222,22 @@ class Receiver:
         self._gone = []
         logger.info("wal_receiving", target=self.stream.target, slot=self.stream.slot)
         while True:
-            why = ""
+            packed, why = 0, ""
             try:
-                await asyncio.to_thread(ripen, self.stream.place, self.stream.manner)
+                packed = await asyncio.to_thread(ripen, self.stream.place, self.stream.manner)
             except BackupError as error:
                 why = error.reason
             if why and why != self.state.packing:
                 logger.warning("wal_not_packed", target=self.stream.target, why=why)
             self.state = replace(self.state, packing=why)
-            await asyncio.sleep(self._ripen_seconds)
+            await asyncio.sleep(self._ripen_seconds if packed < MOST_AT_ONCE else 0)
 
     def _words(self, server: Server, *options: str) -> Command:
         assert self._way is not None  # noqa: S101 - `_once` has made it
         program = self._around.programs.postgresql("pg_receivewal", major=server.major, or_newer=True)
         return Command(
             words=(
-                *(str(program), "--no-password", f"--dbname={self._way.words()}"),
+                *(str(program), "--no-password", f"--dbname={PATIENCE} {self._way.words()}"),
                 *(f"--slot={self.stream.slot}", f"--directory={self.stream.place}", *options),
             ),
             environment=self._way.environment,

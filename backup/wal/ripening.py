@@ -5,6 +5,7 @@ segment counts only in the clear. So the newest stays as it is; those before are
 """
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -12,55 +13,64 @@ from backup.errors import BackupError
 from backup.wal.manner import Manner
 from backup.wal.piping import PIECE_BYTES
 from backup.wal.place import discard, disk_failure, sync_folder
-from backup.wal.pushing import lay, name_for, same
-from backup.wal.segments import Named, parse
+from backup.wal.pushing import clear, lay, name_for, same
+from backup.wal.segments import Named, parse, segment_name, segment_number
 from toban.backups import Trouble
 
-MOST_AT_ONCE: Final = 32
-_PUT_AWAY: Final = "zstd:1"  # the one compression that pg_receivewal of every version looks past
+MOST_AT_ONCE: Final = 4  # a daemon that ends waits for them
+_HIDDEN: Final = "zstd"  # the one compression that pg_receivewal of every version looks past
 
 
-def ripen(place: Path, manner: Manner, *, all_of_them: bool = False, most: int = MOST_AT_ONCE) -> int:
+def ripen(place: Path, manner: Manner, *, most: int = MOST_AT_ONCE) -> int:
     """Pack the finished segments but the newest, some at a time; how many there were."""
     if not manner.packing():
         return 0
-    plain = sorted(_in_the_clear(place, "segment"), key=lambda named: (named.plain[8:], named.plain[:8]))
-    ripe = plain if all_of_them else plain[:-1]
     try:
-        for named in ripe[:most]:
+        plain = [named for named in _known(place) if named.kind == "segment" and named.plain == named.name]
+        ripe = sorted(plain, key=lambda named: (named.plain[8:], named.plain[:8]))[:-1][:most]
+        for named in ripe:
             _pack(place, named, manner)
     except OSError as error:
         raise disk_failure(error, str(place)) from error
-    return len(ripe[:most])
+    return len(ripe)
 
 
-def put_away(place: Path, manner: Manner) -> None:
-    """Make everything look finished to pg_receivewal, so that it begins anew where the server stands."""
-    packing = manner if manner.packing() else Manner(compress=_PUT_AWAY, programs=manner.programs)
+def begin_at(place: Path, segment: str, manner: Manner) -> None:
+    """Have pg_receivewal begin with this segment: it goes on with the newest that is not finished.
+
+    What lies behind it is hidden, as a server wrote that was left: else it would go on with that.
+    """
+    hides = manner.seal or manner.compression[0] == _HIDDEN
+    hiding = manner if hides else Manner(compress=_HIDDEN, programs=manner.programs)
     try:
-        for kind in ("segment", "partial"):
-            for named in _in_the_clear(place, kind):
-                _pack(place, named, packing)
+        for named in _known(place):
+            if named.segment[8:] > segment[8:]:
+                _pack(place, named, hiding)
+            elif named.kind == "partial" and manner.packing():
+                _pack(place, named, manner)
+        os.close(os.open(place / f"{segment}.partial", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        sync_folder(str(place))
     except OSError as error:
         raise disk_failure(error, str(place)) from error
+
+
+def wanted_next(place: Path, segment_bytes: int) -> str:
+    """The segment that pg_receivewal goes on with: the unfinished one, or that behind the newest; empty at first."""
+    newest = max(_known(place), key=lambda named: (named.segment[8:], named.timeline), default=None)
+    if newest is None or newest.kind == "partial":
+        return newest.segment if newest is not None else ""
+    return segment_name(newest.timeline, segment_number(newest.segment, segment_bytes) + 1, segment_bytes)
 
 
 def mend(place: Path, segment_bytes: int) -> tuple[str, ...]:
     """Remove beginnings that pg_receivewal would stumble over for ever: cut off while it was still writing zeros."""
     mended = []
-    for named in _in_the_clear(place, "partial"):
+    for named in _known(place):
         path = place / named.name
-        if 0 < path.stat().st_size < segment_bytes and _is_empty(path):
+        if named.kind == "partial" and 0 < path.stat().st_size < segment_bytes and _is_empty(path):
             discard(str(path))
             mended.append(named.name)
     return tuple(mended)
-
-
-def begin_at(place: Path, segment: str) -> None:
-    """Have pg_receivewal begin with this segment: it goes on with the newest that is not finished."""
-    path = place / f"{segment}.partial"
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    sync_folder(str(place))
 
 
 def _is_empty(path: Path) -> bool:
@@ -71,28 +81,36 @@ def _is_empty(path: Path) -> bool:
     return True
 
 
-def _in_the_clear(place: Path, kind: str) -> list[Named]:
+def _known(place: Path) -> list[Named]:
+    """The segments that pg_receivewal takes for such, finished or not."""
     found = [parse(name) for name in os.listdir(place)]  # noqa: PTH208 - names are all that is wanted
-    return [named for named in found if named is not None and named.kind == kind and named.plain == named.name]
+    return [named for named in found if named is not None and _is_known(named)]
+
+
+def _is_known(named: Named) -> bool:
+    if named.kind == "partial":
+        return named.plain == named.name
+    return named.kind == "segment" and not named.seal and named.compression != _HIDDEN
 
 
 def _pack(place: Path, named: Named, manner: Manner) -> None:
     folder = str(place)
-    source = os.open(place / named.name, os.O_RDONLY | os.O_CLOEXEC)
-    try:
+    with tempfile.TemporaryFile(dir=place) if named.compression else (place / named.name).open("rb") as file:
+        source = file.fileno()
+        if named.compression:
+            for piece in clear(named, folder, manner):
+                file.write(piece)
+            file.flush()
         if not os.fstat(source).st_size:
-            discard(str(place / named.name))  # a beginning that nothing ever followed
+            discard(f"{folder}/{named.name}")  # a beginning that nothing ever followed
             return
-        os.fsync(source)
-        if named.kind == "partial":  # it may have been put away before, and has grown since
+        if named.kind == "partial":  # it may have been packed before, and has grown since
             discard(f"{folder}/{name_for(named, manner)}")
         try:
             lay(source, named, folder, manner)
         except FileExistsError:  # packed already, and cut off before the one in the clear was gone
             _check_double(source, named, folder, manner)
-    finally:
-        os.close(source)
-    discard(str(place / named.name))
+    discard(f"{folder}/{named.name}")
     sync_folder(folder)
 
 

@@ -10,7 +10,7 @@ import struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 SEGMENT_BYTES = 16 * 1024 * 1024  # unless initdb was told otherwise
 SEGMENT_LENGTH = 24
@@ -21,6 +21,7 @@ SEALS = {".age": "age", ".gpg": "gpg"}
 SUFFIXES = {name: suffix for suffix, name in (COMPRESSIONS | SEALS).items()}
 PARTIAL, HISTORY, BACKUP = ".partial", ".history", ".backup"
 UNFINISHED = ".push"  # how the name of a file ends that is still being written
+SUM = "user.toban.crc32"  # an attribute of what is neither compressed nor sealed: a sum of what was pushed
 DIGEST = ".sha256"  # beside what is sealed: nobody could tell otherwise whether another of its name is the same
 # The first bytes of each segment name the major version, which is what pg_waldump must be of.
 MAJORS = {0xD106: 13, 0xD10D: 14, 0xD110: 15, 0xD113: 16, 0xD116: 17, 0xD118: 18}
@@ -163,13 +164,6 @@ def stored(place: str | os.PathLike[str], plain: str) -> Named | None:
             continue
         return parse(name)
     return None
-
-
-def listed(place: str | os.PathLike[str]) -> Iterable[Named]:
-    """Everything that is WAL in a place."""
-    with os.scandir(place) as entries:
-        found = [parse(entry.name) for entry in entries]
-    return [named for named in found if named is not None]
 
 
 def header_of(beginning: bytes) -> Header | None:

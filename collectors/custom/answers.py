@@ -11,6 +11,7 @@ from toban.samples import Batch, Findings, Metric, Type, Unit
 MOST_VALUE_COLUMNS = 50
 MOST_LABEL_CHARACTERS = 200
 SHOWN_NAMES = 20
+_OF_HISTOGRAMS = ("_count", "_sum", "_bucket")  # a gauge may not end so: such a column goes out without a type
 _UNITS = {"_seconds": Unit.SECONDS, "_bytes": Unit.BYTES, "_ratio": Unit.RATIO}
 
 
@@ -79,13 +80,15 @@ class Columns:
 def metric_of(settings: CustomSettings, column: str) -> Metric:
     """The metric of a value column. Its unit is what its name ends with, as everybody's does."""
     unit = next((unit for ending, unit in _UNITS.items() if column.endswith(ending)), Unit.NONE)
+    name = f"{PREFIX}{settings.name}_{column}"
     return Metric(
-        name=f"{PREFIX}{settings.name}_{column}",
+        name=name,
         help=settings.help or f"Column {column} of the query {settings.name}",
         type=Type.COUNTER if column in settings.counters else Type.GAUGE,
         unit=unit,
         labels=settings.labels,
         kept=settings.kept,
+        compatible=name.endswith(_OF_HISTOGRAMS),
     )
 
 

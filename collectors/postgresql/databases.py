@@ -4,10 +4,12 @@ Databases come and go with the answer. Templates and databases that `databases` 
 their wraparound is measured all the same: it would stop the whole server.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from collectors.contract import Collector, CollectorSettings, Kind
+from collectors.postgresql.course import part
 from collectors.postgresql.server import PostgresServer
 from collectors.postgresql.sql import Query
 from toban.clock import Clock
@@ -69,6 +71,12 @@ CACHE_HIT = Metric(
     labels=("datname",),
     kept=True,
 )
+SERVER_CACHE_HIT = Metric(
+    name="toban_pg_cache_hit_ratio",
+    help="The same over all the databases looked at and the shared objects",
+    unit=Unit.RATIO,
+    kept=True,
+)
 WRAPAROUND = Metric(
     name="pg_wraparound_ratio",
     help="Share of the 2^31 transaction or multixact ids, whichever is further, used since the oldest unfrozen row",
@@ -118,7 +126,16 @@ class DatabaseActivity(Collector[PostgresServer, CollectorSettings]):
         "deadlocks, spilled sorts, damaged pages."
     )
     kind = Kind.POSTGRESQL
-    metrics = (*COMPATIBLE.values(), CHECKSUM_FAILURES, SESSIONS, SESSIONS_LOST, ACTIVE, CACHE_HIT, *_AGES)
+    metrics = (
+        *COMPATIBLE.values(),
+        CHECKSUM_FAILURES,
+        SESSIONS,
+        SESSIONS_LOST,
+        ACTIVE,
+        CACHE_HIT,
+        SERVER_CACHE_HIT,
+        *_AGES,
+    )
     settings_model = CollectorSettings
     query = Query("databases")
 
@@ -139,18 +156,29 @@ class DatabaseActivity(Collector[PostgresServer, CollectorSettings]):
             _add_counters(batch, row)
             now[row["datid"]] = blocks = _blocks(row)
             batch.add(CACHE_HIT, hit_ratio(self._before.get(row["datid"]), blocks), row["datname"])
+        batch.add(SERVER_CACHE_HIT, server_hit_ratio(self._before, now))
         self._before = now
         return Findings(samples=batch.samples)
 
 
 def hit_ratio(before: Blocks | None, now: Blocks) -> float | None:
     """Hits among the accesses between two readings; none without two that count from the same start."""
+    accesses = _accesses(before, now)
+    return None if accesses is None else part(accesses[0], sum(accesses))
+
+
+def _accesses(before: Blocks | None, now: Blocks) -> tuple[int, int] | None:
+    """Hits and reads between two readings."""
     if before is None or before.since != now.since:
         return None
     hit, read = now.hit - before.hit, now.read - before.read
-    if hit < 0 or read < 0 or hit + read == 0:
-        return None
-    return hit / (hit + read)
+    return None if hit < 0 or read < 0 else (hit, read)
+
+
+def server_hit_ratio(before: Mapping[int, Blocks], now: Mapping[int, Blocks]) -> float | None:
+    """The ratio of the whole server, from the databases that can be told."""
+    found = [accesses for datid, blocks in now.items() if (accesses := _accesses(before.get(datid), blocks))]
+    return part(sum(hit for hit, _ in found), sum(hit + read for hit, read in found))
 
 
 def _add_counters(batch: Batch, row: Any) -> None:  # noqa: ANN401 - asyncpg ships no types

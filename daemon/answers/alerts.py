@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from daemon.answers.asking import Asked, ask
+from daemon.answers.narrowing import must_be_there
 from daemon.answers.narrowing import tell as remark
 from daemon.answers.printing import STYLES, console, plain, print_json, table
 from daemon.asked_alerts import severity_asked, state_asked
@@ -43,6 +44,8 @@ def answer(  # noqa: PLR0913 - an option each
     if found is None:
         with open_past(asked.configuration.state_path, now, asked.configuration.zone, asked.language) as book:
             found = book.alerts(every=every, since=since, target=target, severity=wanted_severity, state=wanted_state)
+    if not found:
+        must_be_there(asked.configuration, target, own=True)
     if as_json:
         print_json(found)
     elif found:

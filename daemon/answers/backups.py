@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from daemon.answers.backups_opening import Place, Shelf, carried_out, opened
+from daemon.answers.narrowing import must_be_there
 from daemon.answers.printing import console, plain, print_json, table
 from daemon.asked_backups import method_asked, status_asked
 from daemon.documents import stamp
@@ -52,6 +53,8 @@ def answer(place: Place, *, wanted: Which, as_json: bool) -> int:
     async def work() -> int:
         async with opened(place) as shelf:
             found = wanted.of(shelf.repository.records(target=wanted.target, name=wanted.name, method=wanted.method))
+            if not found and shelf.configuration is not None:
+                must_be_there(shelf.configuration, wanted.target)
             if as_json:
                 print_json([backup_document(one, shelf.zone) for one in found])
             else:
@@ -79,11 +82,15 @@ def _show(found: Sequence[BackupRecord], shelf: Shelf, out: Console) -> None:
             stamp(told.created_at, shelf.zone) or "",
             seconds_text(max(0.0, told.duration_seconds), language) if told.finished_at else NOTHING,
             standing_text(one, now, language),
-            plain("; ".join(remarks(one, language))[:REMARK_LETTERS]),
+            plain(_cut("; ".join(remarks(one, language)))),
         )
     out.print(made)
     size = sum(one.manifest.size_bytes for one in found)
     out.print(say("backups.in_all", language, count=len(found), size=size_text(size)))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= REMARK_LETTERS else f"{text[: REMARK_LETTERS - 1]}…"
 
 
 def _heading(name: str, language: Language) -> str:

@@ -1,6 +1,6 @@
 """`toban backup copies|pull`: what lies in the second places, and how one comes back from there."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from backup.errors import BackupError
@@ -63,7 +63,7 @@ def pull(place: Place, *, backup: str, copy: str, as_json: bool) -> int:
             record = _one(await there.records(), backup, copy)
             async with kept.shelf.repository.turn(record.manifest.target, f"pulling {record.id}"):
                 with Telling(kept.shelf.language, quiet=as_json) as tell:
-                    brought = await there.pull(record, tell)
+                    brought = await there.pull(record, tell, kept.shelf.secret(record.manifest.name))
             if as_json:
                 print_json(backup_document(brought, kept.shelf.zone))
             else:
@@ -86,14 +86,17 @@ async def _there(kept: Kept, settings: CopySettings, known: Sequence[BackupRecor
         return There(name=settings.name, why=error.reason)
     ids = {one.id for one in records}
     wanted = [one for one in known if one.status is Status.OK and one.manifest.name in jobs]
-    return There(
-        name=settings.name, records=records, lacks=_recent(settings, [w.id for w in wanted if w.id not in ids])
-    )
+    return There(name=settings.name, records=records, lacks=[one for one in _due(settings, wanted) if one not in ids])
 
 
-def _recent(settings: CopySettings, lacking: list[str]) -> list[str]:
-    """A place with a retention of its own lets older ones go: there the newest alone is to be missed."""
-    return lacking if settings.keep is None else lacking[:1]
+def _due(settings: CopySettings, wanted: Sequence[BackupRecord]) -> Collection[str]:
+    """A place with a retention of its own lets older ones go: there the newest of each job alone is to be missed."""
+    if settings.keep is None:
+        return [one.id for one in wanted]
+    newest: dict[str, str] = {}
+    for one in wanted:
+        newest.setdefault(one.manifest.name, one.id)
+    return newest.values()
 
 
 def _settings(plan: Plan, name: str) -> CopySettings:

@@ -1,6 +1,7 @@
 """`toban drill`: a restore for its own sake, and what it says of the recovery point and time."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import tzinfo
 
@@ -14,8 +15,9 @@ from daemon.documents import Document, stamp
 from daemon.documents_backups import drill_document, number
 from toban.backups import DrillRecord, Method
 from toban.catalogue import say
-from toban.errors import NotFoundError
+from toban.errors import NotFoundError, TobanError
 from toban.language import Language
+from toban.printable import printable
 from toban.units import NOTHING, seconds_text
 
 PAST_COLUMNS = ("at", "drill", "backup", "recovered_to", ">rpo", ">rto", "verdict", "reason")
@@ -26,17 +28,30 @@ def drill(place: Place, *, name: str | None, as_json: bool) -> int:
 
     async def work() -> int:
         async with keeping(place) as kept:
-            found: list[DrillRecord] = []
-            for one in _names(kept, name):
-                with Telling(kept.shelf.language, quiet=as_json) as tell:
-                    found.append(await kept.keeper.drill(one, tell))
+            found, failed, names = list[DrillRecord](), dict[str, TobanError](), _names(kept, name)
+            for one in names:
+                try:
+                    with Telling(kept.shelf.language, quiet=as_json) as tell:
+                        found.append(await kept.keeper.drill(one, tell))
+                except TobanError as error:  # one that cannot be held keeps no other back
+                    if len(names) == 1:
+                        raise
+                    failed[one] = error
+                    print(printable(error.line), file=sys.stderr)
+                    continue
                 if not as_json:
                     _tell(found[-1], kept.shelf)
             if as_json:
-                print_json(drills_document(found, kept.shelf.zone))
-            return 0 if all(one.ok for one in found) else 1
+                print_json(drills_document(found, kept.shelf.zone, failed))
+            return _status(found, failed)
 
     return carried_out(work)
+
+
+def _status(found: Sequence[DrillRecord], failed: Mapping[str, TobanError]) -> int:
+    if failed:
+        return max(error.exit_status for error in failed.values())
+    return 0 if all(one.ok for one in found) else 1
 
 
 def past(place: Place, *, name: str | None, as_json: bool) -> int:
@@ -64,25 +79,35 @@ def _names(kept: Kept, name: str | None) -> Sequence[str]:
     chosen = next((job for job in jobs if name in (None, job.name)), None)
     if chosen is None:
         there = ", ".join([*drills, *(job.name for job in jobs)])
-        raise NotFoundError("drill", f"none is called {name}, and no job", f"there are: {there}" if there else "")
+        why = (
+            "there is no backup job that it could restore from"
+            if name is None
+            else f"none is called {name}, and no job"
+        )
+        raise NotFoundError("drill", why, f"there are: {there}" if there else "toban config show")
     drill_of = Drill(name=chosen.name, backup=chosen.name)
     settings = plan.settings.model_copy(update={"drills": (*plan.drills, drill_of)})
     kept.keeper.plan = replace(plan, settings=settings)
     return [drill_of.name]
 
 
-def drills_document(found: Sequence[DrillRecord], zone: tzinfo) -> Document:
-    """One drill as it is; of several the worst figures, and each of them under `drills`."""
-    if len(found) == 1:
+def drills_document(
+    found: Sequence[DrillRecord], zone: tzinfo, failed: Mapping[str, TobanError] | None = None
+) -> Document:
+    """One drill as it is; of several the worst figures, and each of them under `drills`; what could not be held."""
+    failed = failed or {}
+    if len(found) == 1 and not failed:
         return drill_document(found[0], zone)
     rpos = [one.rpo_seconds for one in found if one.rpo_seconds is not None]
     rtos = [one.rto_seconds for one in found if one.rto_seconds is not None]
     documents = [drill_document(one, zone) for one in found]
+    checks = [check | {"name": f"{one['name']}: {check['name']}"} for one in documents for check in one["checks"]]
+    checks += [{"name": f"{name}: drill", "ok": False, "detail": error.why} for name, error in failed.items()]
     return {
-        "ok": all(one.ok for one in found),
-        "checks": [check | {"name": f"{one['name']}: {check['name']}"} for one in documents for check in one["checks"]],
-        "rpo_seconds": number(max(rpos)) if rpos and len(rpos) == len(found) else None,
-        "rto_seconds": number(max(rtos)) if rtos and len(rtos) == len(found) else None,
+        "ok": not failed and all(one.ok for one in found),
+        "checks": checks,
+        "rpo_seconds": number(max(rpos)) if rpos and len(rpos) == len(found) + len(failed) else None,
+        "rto_seconds": number(max(rtos)) if rtos and len(rtos) == len(found) + len(failed) else None,
         "phases": {f"{one['name']}: {name}": spent for one in documents for name, spent in one["phases"].items()},
         "drills": documents,
     }

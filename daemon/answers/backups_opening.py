@@ -1,10 +1,8 @@
 """How a command comes by a repository: by its folder alone, or by the configuration; how its work is run and ended."""
 
 import asyncio
-import fcntl
 import logging
 import os
-import shutil
 import signal
 import sys
 import tempfile
@@ -13,26 +11,27 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import structlog
 
 from backup.children import Children
 from backup.engines.contract import Surroundings
+from backup.errors import BackupError
 from backup.programs import Programs
 from backup.repository.memory import Memory
 from backup.repository.repository import Repository
 from backup.settings import Backups, Encryption
+from daemon.answers.backups_workspace import workspace_in
 from daemon.configuration import load
 from daemon.configuration.surroundings import state_to_read, system_zone
 from daemon.configuration.tree import Configuration
 from toban.clock import Clock, SystemClock
-from toban.errors import ConfigurationError, UnavailableError
+from toban.errors import ConfigurationError
 from toban.language import Language, choose_language
 from toban.secrets import Secret
 
-PASSABLE: Final = 0o711
 ResultT = TypeVar("ResultT")
 
 
@@ -112,31 +111,40 @@ async def opened(
     """The repository. Programs that were started are ended with the block, and the workspace is removed."""
     found = known(place, environ)
     node = found.configuration.node if found.configuration is not None else os.uname().nodename
-    children = Children()
-    workspace, lock = await asyncio.to_thread(_workspace, place, found)
+    async with workspace_in(place.workspace or _usual(found)) as workspace:
+        children = Children()
+        try:
+            around = Surroundings(
+                clock=clock or SystemClock(),
+                children=children,
+                programs=Programs(found.settings.programs),
+                workspace=workspace,
+                node=node,
+            )
+            memory = Memory.beside(found.configuration.state_path) if found.configuration is not None else None
+            repository = Repository(found.root, around=around, encryption=found.settings.encryption, memory=memory)
+            await _open(repository, memory, create=create)
+            yield Shelf(
+                repository=repository,
+                around=around,
+                zone=found.zone,
+                language=found.language,
+                settings=found.settings,
+                configuration=found.configuration,
+            )
+        finally:
+            await children.close()
+
+
+async def _open(repository: Repository, memory: Memory | None, *, create: bool) -> None:
+    """Where there was never one yet, nothing is amiss: the first backup makes it."""
     try:
-        around = Surroundings(
-            clock=clock or SystemClock(),
-            children=children,
-            programs=Programs(found.settings.programs),
-            workspace=workspace,
-            node=node,
-        )
-        memory = Memory.beside(found.configuration.state_path) if found.configuration is not None else None
-        repository = Repository(found.root, around=around, encryption=found.settings.encryption, memory=memory)
         await repository.open(create=create)
-        yield Shelf(
-            repository=repository,
-            around=around,
-            zone=found.zone,
-            language=found.language,
-            settings=found.settings,
-            configuration=found.configuration,
-        )
-    finally:
-        await children.close()
-        await asyncio.to_thread(shutil.rmtree, workspace, ignore_errors=True)
-        os.close(lock)
+    except BackupError as error:
+        if memory is None or repository.root.exists() or memory.identity(repository.root):
+            raise
+        hint = "the first backup makes it: toban backup run NAME, or the daemon"
+        raise BackupError(error.what, error.why, hint, trouble=error.trouble) from error
 
 
 def carried_out(work: Callable[[], Coroutine[Any, Any, ResultT]]) -> ResultT:
@@ -173,22 +181,10 @@ async def _ended_in_order(work: Coroutine[Any, Any, ResultT]) -> ResultT:
     return await task
 
 
-def _workspace(place: Place, found: Known) -> tuple[Path, int]:
-    """A folder that goes in the end: where it was asked for, beside the state, else where the system has such.
-
-    A scratch server's account must be able to pass through it; what lies in it is closed by itself. With it comes a
-    lock, which says that it is in use: to a daemon that clears its own folder, where somebody has put this one.
-    """
+def _usual(found: Known) -> Path:
+    """Where a command works: beside the state, else where the system has such."""
     beside = found.configuration.state_path.parent if found.configuration is not None else None
-    usual = beside if beside is not None and os.access(beside, os.W_OK) else Path(tempfile.gettempdir())
-    try:
-        made = Path(tempfile.mkdtemp(prefix="toban-", dir=place.workspace or usual))
-        made.chmod(PASSABLE)
-        lock = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        fcntl.flock(lock, fcntl.LOCK_SH)
-    except OSError as error:
-        raise UnavailableError("workspace", f"{error.filename}: {error.strerror}", "--workspace DIR") from error
-    return made, lock
+    return beside if beside is not None and os.access(beside, os.W_OK) else Path(tempfile.gettempdir())
 
 
 def _encryption(identity: Path | None) -> Encryption | None:

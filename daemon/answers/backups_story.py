@@ -122,4 +122,4 @@ def check_mark(check: Check, language: Language) -> str:
 def phases_line(phases: Mapping[str, float], language: Language) -> str:
     """`dump 12 s, digest 1.2 s`."""
     told = (f"{phase_text(name, language)} {seconds_text(seconds, language)}" for name, seconds in phases.items())
-    return ", ".join(told)
+    return ("、" if language is Language.JA else ", ").join(told)

@@ -1,5 +1,6 @@
 """`toban backup verify`: every byte read and compared, and what was found written on the backup."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from daemon.documents_backups import backup_document, verification_document
 from toban.backups import BackupRecord, Check, Status, Verification
 from toban.catalogue import say
 from toban.errors import NotFoundError, UsageError
+from toban.printable import printable
 from toban.units import seconds_text
 
 VERIFY_SECONDS = 24 * 3600.0
@@ -36,6 +38,8 @@ def answer(place: Place, *, backup: str | None, every: bool, as_json: bool) -> i
                 found.append(read)
                 if not as_json:
                     _tell(read, shelf)
+            if not chosen and not as_json:
+                console().print(say("empty.backups", shelf.language))
             if as_json:
                 documents = [_document(one, shelf) for one in found]
                 print_json(documents if every else documents[0])
@@ -49,15 +53,17 @@ async def _read(shelf: Shelf, record: BackupRecord, tell: Tell, *, every: bool) 
     if not record.manifest.engine:
         return _found(record, await shelf.repository.check_files(record, tell), shelf)
     try:
-        return await verified(
-            record,
-            engine=engine_of(record.manifest),
-            repository=shelf.repository,
-            around=shelf.around,
-            tell=tell,
-            within_seconds=VERIFY_SECONDS,
-            secret=shelf.secret(record.manifest.name),
-        )
+        async with shelf.repository.held([record], "a reading"):
+            return await verified(
+                record,
+                engine=engine_of(record.manifest),
+                repository=shelf.repository,
+                around=shelf.around,
+                tell=tell,
+                within_seconds=VERIFY_SECONDS,
+                secret=shelf.secret(record.manifest.name),
+                unwritten=lambda error: _note(record, error, shelf),
+            )
     except BackupError as error:
         if not every:
             raise
@@ -68,6 +74,12 @@ def _found(record: BackupRecord, checks: Sequence[Check], shelf: Shelf) -> Backu
     """With what was found, which is written nowhere."""
     verification = Verification(at=shelf.around.clock.now(), checks=tuple(checks))
     return replace(record, marks=replace(record.marks, verification=verification))
+
+
+def _note(record: BackupRecord, error: BackupError, shelf: Shelf) -> None:
+    """The verdict is what was asked for; that it will not be remembered is to be known as well."""
+    said = say("backups.unwritten", shelf.language, id=record.id, why=error.reason)
+    print(printable(f"toban: {said}"), file=sys.stderr)
 
 
 def _chosen(shelf: Shelf, backup: str | None) -> Sequence[BackupRecord]:
@@ -99,6 +111,8 @@ def _tell(record: BackupRecord, shelf: Shelf) -> None:
         said = say("backups.verified", language, id=record.id, span=seconds_text(found.seconds, language))
         out.print(f"[green]{plain(said)}[/]", soft_wrap=True)
         return
-    out.print(f"[bold red]{plain(say('backups.not_verified', language, id=record.id))}[/]", soft_wrap=True)
+    wrong = record.status is Status.DAMAGED or (found is not None and any(check.ok is False for check in found.checks))
+    key, style = ("backups.not_verified", "bold red") if wrong else ("backups.unverified", "yellow")
+    out.print(f"[{style}]{plain(say(key, language, id=record.id))}[/]", soft_wrap=True)
     if found is not None:
         out.print(checks_table("", (check for check in found.checks if not check.ok), language))

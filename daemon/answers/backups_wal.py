@@ -10,13 +10,15 @@ from daemon.answers.backups_opening import Place, Shelf, carried_out, opened
 from daemon.answers.printing import console, plain, print_json, table
 from daemon.answers.wal_standings import standings
 from daemon.documents import stamp
-from daemon.documents_backups import is_whole, standings_document
+from daemon.documents_backups import is_whole, standings_document, whole_seconds
 from toban.backups import GapKind, WalStanding
 from toban.catalogue import say
 from toban.language import Language
 from toban.units import NOTHING, seconds_text, size_text
 
 LABEL_CELLS = 16
+WIDE_CELLS = 110
+MOST_SPANS = 10
 GAP_STYLES = {GapKind.LATE: "yellow", GapKind.UPLOADING: "cyan", GapKind.LOST: "bold red"}
 
 
@@ -38,25 +40,37 @@ def answer(place: Place, *, target: str | None, as_json: bool) -> int:
 
 def _show(found: WalStanding, shelf: Shelf, out: Console) -> None:
     language = shelf.language
-    out.print(_headline(found, shelf), soft_wrap=True)
+    spans = merged(found.reachable)
+    out.print(_headline(found, spans, shelf), soft_wrap=True)
+    if len(spans) > 1:
+        for begin, end in spans[-MOST_SPANS:]:
+            out.print(f"  {say('wal.span', language, **_span(begin, end, shelf))}", soft_wrap=True)
     _draw(found, shelf, out)
     _ranges(found, out, language)
     _gaps(found, out, language)
+    if not found.map_whole:
+        out.print(f"[yellow]{say('wal.unread', language)}[/]", soft_wrap=True)
     for note in found.notes:
         out.print(f"[yellow]{plain(note)}[/]", soft_wrap=True)
 
 
-def _headline(found: WalStanding, shelf: Shelf) -> str:
-    language, zone = shelf.language, shelf.zone
+def _headline(found: WalStanding, spans: Sequence[tuple[float, float]], shelf: Shelf) -> str:
+    language = shelf.language
     lag = NOTHING if found.lag_seconds is None else seconds_text(max(0.0, found.lag_seconds), language)
-    target = f"[bold]{plain(found.target)}[/]"
-    spans = merged(found.reachable)
-    if not spans:
-        return f"{target}: {say('wal.nothing', language, size=size_text(found.size_bytes), lag=lag)}"
-    begin, end = spans[-1]
-    words = {"begin": stamp(begin, zone), "end": stamp(end, zone), "span": seconds_text(end - begin, language)}
-    key = "wal.reaches" if len(spans) == 1 else "wal.reaches_in_part"
-    return f"{target}: {say(key, language, **words, lag=lag, size=size_text(found.size_bytes), parts=len(spans))}"
+    words = {"lag": lag, "size": size_text(found.size_bytes), "parts": str(len(spans))}
+    key = "wal.nothing" if not spans else "wal.reaches" if len(spans) == 1 else "wal.reaches_in_part"
+    if spans:
+        begin, end = spans[-1]
+        words |= _span(begin, end, shelf)
+        key = "wal.alone" if len(spans) == 1 and begin == end else key
+    return f"[bold]{plain(found.target)}[/]: {say(key, language, **words)}"
+
+
+def _span(begin: float, end: float, shelf: Shelf) -> dict[str, str]:
+    words = {"span": seconds_text(end - begin, shelf.language)}
+    for name, at in zip(("begin", "end"), whole_seconds(begin, end), strict=True):
+        words[name] = stamp(at, shelf.zone) or ""
+    return words
 
 
 def _draw(found: WalStanding, shelf: Shelf, out: Console) -> None:
@@ -71,22 +85,27 @@ def _draw(found: WalStanding, shelf: Shelf, out: Console) -> None:
     )
     for line in lines:
         out.print(f"{plain(set_cell_size(line.label, LABEL_CELLS))}[green]{line.drawn}[/]", soft_wrap=True)
+    if lines:
+        out.print(f"[dim]{' ' * LABEL_CELLS}{say('wal.legend', language)}[/]", soft_wrap=True)
 
 
 def _ranges(found: WalStanding, out: Console, language: Language) -> None:
+    """On a narrow terminal without the segments' names, which would be folded past reading."""
     if not found.ranges:
         return
-    names = ("timeline", "from_lsn", "to_lsn", "first_segment", "last_segment", ">size")
+    wide = out.width >= WIDE_CELLS
+    names = ("timeline", "from_lsn", "to_lsn", *(("first_segment", "last_segment") if wide else ()), ">size")
     made = table(say("table.wal_ranges", language), *_headings(names, language))
     for one in found.ranges:
-        cells = (str(one.timeline), one.from_lsn, one.to_lsn, one.first_segment, one.last_segment)
-        made.add_row(*cells, size_text(one.size_bytes))
+        segments = (one.first_segment, one.last_segment) if wide else ()
+        made.add_row(str(one.timeline), one.from_lsn, one.to_lsn, *segments, size_text(one.size_bytes))
     out.print(made)
 
 
 def _gaps(found: WalStanding, out: Console, language: Language) -> None:
     if not found.gaps:
-        out.print(f"[green]{say('wal.whole', language)}[/]")
+        if found.ranges:
+            out.print(f"[green]{say('wal.whole', language)}[/]")
         return
     names = ("gap", "timeline", "from_lsn", "to_lsn", ">segments", "why")
     made = table(say("table.wal_gaps", language), *_headings(names, language))
@@ -94,6 +113,8 @@ def _gaps(found: WalStanding, out: Console, language: Language) -> None:
         kind = f"[{GAP_STYLES[one.kind]}]{say(f'wal.gap.{one.kind}', language)}[/]"
         made.add_row(kind, str(one.timeline), one.from_lsn, one.to_lsn, str(one.segments), plain(one.why))
     out.print(made)
+    if not is_whole(found):
+        out.print(say("wal.lost", language), soft_wrap=True)
 
 
 def _headings(names: Sequence[str], language: Language) -> list[str]:

@@ -5,6 +5,7 @@ import sys
 from rich.table import Table
 
 from daemon.answers.asking import Asked
+from daemon.answers.narrowing import must_be_there
 from daemon.answers.printing import console, plain, print_json, table
 from daemon.asked import kind_asked, moment_asked
 from daemon.documents import stamp
@@ -32,6 +33,8 @@ def answer(
     begin, wanted = moment_asked(since, until, zone), kind_asked(kind)
     with open_reader(asked.configuration.state_path) as reader:
         found = reader.events(target, since=begin, until=until, kind=wanted, most=top + 1)
+    if not found:  # of one that has left, there may be some
+        must_be_there(asked.configuration, target)
     if as_json:
         print_json(event_documents(found[:top], zone))
     elif found:

@@ -1,6 +1,7 @@
 """`toban metrics`: the values of now."""
 
 from daemon.answers.asking import Asked, ask, measured
+from daemon.answers.narrowing import must_be_there
 from daemon.answers.printing import console, plain, print_json, table
 from daemon.documents import Document
 from toban.catalogue import say
@@ -12,9 +13,7 @@ from toban.units import value_text
 
 def answer(asked: Asked, *, pattern: str, target: str | None, as_json: bool) -> int:
     """Print them; 1 when nothing matches."""
-    names = [t.name for t in asked.configuration.targets]
-    if target is not None and target not in names:
-        raise NotFoundError(f"target {target}", "no target has this name", f"there are: {', '.join(names)}")
+    must_be_there(asked.configuration, target)
     found = ask(asked.configuration, "/api/v1/metrics", match=pattern, target=target)
     if found is None:
         found = measured(

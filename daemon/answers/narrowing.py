@@ -17,11 +17,16 @@ from toban.outcomes import Gap, Reason
 from toban.printable import printable
 
 
-def narrowed(configuration: Configuration, collector: str, target: str | None) -> Configuration:
-    """The targets that the collector serves, and it alone, switched on. A target that there is not is an error."""
-    names = [each.name for each in configuration.targets]
+def must_be_there(configuration: Configuration, target: str | None, *, own: bool = False) -> None:
+    """A target that there is not is an error, and no empty answer; `own` where Toban itself may be meant."""
+    names = [*(each.name for each in configuration.targets), *(["toban"] if own else [])]
     if target is not None and target not in names:
         raise NotFoundError(f"target {target}", "no target has this name", f"there are: {', '.join(names)}")
+
+
+def narrowed(configuration: Configuration, collector: str, target: str | None) -> Configuration:
+    """The targets that the collector serves, and it alone, switched on. A target that there is not is an error."""
+    must_be_there(configuration, target)
     (serving,) = (each for each in COLLECTORS if each.name == collector)
     targets = tuple(each for each in configuration.targets if serving.serves(Kind(each.kind)))
     chosen = {

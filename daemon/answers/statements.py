@@ -3,6 +3,7 @@
 from rich.table import Table
 
 from daemon.answers.asking import Asked
+from daemon.answers.narrowing import must_be_there
 from daemon.answers.printing import console, plain, print_json, table
 from daemon.asked import moment_asked, order_asked
 from daemon.documents import Document, statement_documents
@@ -22,6 +23,8 @@ def answer(asked: Asked, *, by: str, since: str, top: int, target: str | None, a
     order = order_asked(by)
     with open_reader(asked.configuration.state_path) as reader:
         found = reader.statements(target, since=begin, until=now, by=order, top=top)
+    if not found:  # of one that has left, there may be some
+        must_be_there(asked.configuration, target)
     if as_json:
         print_json(statement_documents(found))
     elif found:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from backup.wal.command import carry_out, said
+from backup.wal.command import carry_out, faulty, said
 from backup.wal.digest import Known, place_of
 from backup.wal.manner import Manner, known_manner
 from daemon.backups.archiving import archiving, leave_digest
@@ -37,6 +37,8 @@ def answer(carried: Carried) -> int:
         return said(ConfigurationError(error.what, error.why), carried.action)
     except TobanError as error:
         return said(error, carried.action)
+    except Exception as error:  # noqa: BLE001 - the last stop before PostgreSQL takes a fault for "not there"
+        return faulty(error, carried.action)
     manner.identity = str(carried.identity.absolute()) if carried.identity is not None else manner.identity
     manner.compress = carried.compress or manner.compress
     flags = {"--partial"} if carried.partial else set()
@@ -70,7 +72,7 @@ def _target(named: str | None, found: Known) -> str:
 
 def _targets_in(repository: Path) -> Sequence[str]:
     try:
-        return sorted(path.parent.name for path in repository.glob("*/wal"))
+        return sorted(path.parent.name for path in repository.glob("[!.]*/wal"))
     except OSError:
         return ()
 

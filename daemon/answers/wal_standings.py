@@ -65,4 +65,4 @@ def _manner(shelf: Shelf, plan: Plan, place: Path, job: Job | None) -> Manner:
 
 
 def _places(root: Path) -> list[str]:
-    return sorted(path.parent.name for path in root.glob("*/wal") if path.is_dir())
+    return sorted(path.parent.name for path in root.glob("[!.]*/wal") if path.is_dir())

@@ -18,17 +18,20 @@ from backup.settings import Job, Window
 from toban.backups import BackupRecord, Method, Progress, Scope, Status, Trouble
 from toban.errors import TobanError
 
-PROOF: Final = "proof"
+PROOF: Final = "proof:"
+READING: Final = "reading:"
 FIRST_SECONDS: Final = 300.0  # after the start: long enough to look around, and to stop us
 NO_RUN: Final = frozenset({Trouble.CANCELLED, Trouble.BUSY})
 """After these the run is still to come: we ended it, or somebody else was at work."""
+
+Run = Callable[[float], Awaitable[bool]]
 
 logger = structlog.get_logger(__name__)
 
 
 def keys_of(plan: Plan) -> tuple[str, ...]:
-    """What a ledger remembers of: jobs, also those on demand and of WAL, the proofs, the drills."""
-    return (*(job.name for job in plan.jobs), f"{PROOF}:", *(drill_key(drill.name) for drill in plan.drills))
+    """What a ledger remembers of: jobs, also those on demand and of WAL, the proofs, the readings, the drills."""
+    return (*(job.name for job in plan.jobs), PROOF, READING, *(drill_key(drill.name) for drill in plan.drills))
 
 
 def drill_key(name: str) -> str:
@@ -51,13 +54,21 @@ class Agenda:
         plan = self._keeper.plan
         for job in plan.jobs:
             if job.schedule is not None:
+                first_at = self._first_at(job)
                 run = partial(self._run, job.name, partial(self._back_up, job.name))
+                if first_at is not None:
+                    run = partial(self._first, job.target, [first_at], run)
                 begun = partial(self._last_run, job.name)
                 entry = self._entry(job.name, job.schedule, run, begun, window=job.window, jitter=job.jitter or 0.0)
-                yield replace(entry, first_at=self._first_at(job))
+                yield replace(entry, first_at=first_at)
         if plan.proof.schedule is not None and plan.provable:
-            key = f"{PROOF}:"
-            yield self._entry(key, plan.proof.schedule, partial(self._run, key, self._prove), self._done(key))
+            run = partial(self._run, PROOF, self._prove)
+            yield self._entry(PROOF, plan.proof.schedule, run, self._done(PROOF))
+        reading = plan.settings.reading
+        if reading.schedule is not None and any(job.verify and job.method is not Method.WAL for job in plan.jobs):
+            run = partial(self._run, READING, self._read_again)
+            window = Window(cron=reading.schedule, for_=reading.for_)  # what was missed waits for the next quiet hours
+            yield self._entry(READING, reading.schedule, run, self._done(READING), window=window)
         for drill in plan.drills:
             if drill.schedule is not None:
                 key = drill_key(drill.name)
@@ -68,7 +79,7 @@ class Agenda:
         self,
         key: str,
         line: str,
-        run: Callable[[float], Awaitable[None]],
+        run: Run,
         begun: Callable[[], float | None],
         *,
         window: Window | None = None,
@@ -92,8 +103,16 @@ class Agenda:
             return None
         if next(one for one in plan.jobs if one.schedule and one.target == job.target and _is_whole(one)) != job:
             return None
-        there = any(has_base(record, job.target) for record in self.records)
-        return None if there else self._keeper.around.clock.now() + FIRST_SECONDS
+        return None if self._has_base(job.target) else self._keeper.around.clock.now() + FIRST_SECONDS
+
+    def _has_base(self, target: str) -> bool:
+        return any(has_base(record, target) for record in self.records)
+
+    async def _first(self, target: str, first: list[float], run: Run, moment: float) -> bool:
+        """The first base backup, unless somebody has made one meanwhile; `first` is emptied by the first run."""
+        awaited = bool(first)
+        first.clear()
+        return True if awaited and self._has_base(target) else await run(moment)
 
     def _done(self, key: str) -> Callable[[], float | None]:
         return partial(self._ledger.done_at, key)
@@ -102,8 +121,8 @@ class Agenda:
         """By the repository, and by what we remember ourselves."""
         return max(filter(None, (last_run(self.records, name), self._ledger.done_at(name))), default=None)
 
-    async def _run(self, key: str, work: Callable[[], Awaitable[object]], moment: float) -> None:
-        """One run for one of its moments. What we are told to end while it runs is still to come."""
+    async def _run(self, key: str, work: Callable[[], Awaitable[object]], moment: float) -> bool:
+        """One run for one of its moments, and whether it counts. What we are told to end is still to come."""
         await self._ledger.begin(key, moment)
         try:
             await work()
@@ -111,14 +130,15 @@ class Agenda:
             await finished(self._ledger.withdraw(key))
             raise
         except BackupError as error:
-            if error.trouble in NO_RUN:
+            if error.trouble in NO_RUN or error.trouble is Trouble.REPOSITORY:
                 await self._ledger.withdraw(key)
-                return
+                return error.trouble is Trouble.REPOSITORY  # planned anew once that is there again
         except TobanError as error:  # it is told where it happens; here it only must not pass for a fault
             logger.warning("schedule_refused", what=key, why=error.why)
         finally:
             self._over()
         await self._ledger.done(key)
+        return True
 
     async def _back_up(self, name: str) -> None:
         await self._keeper.run(name, _unheard, manner=SCHEDULED)
@@ -134,7 +154,14 @@ class Agenda:
                 await self._keeper.prove(record, _unheard)
             except BackupError as error:
                 logger.error("proof_failed", backup=record.id, why=error.reason)  # noqa: TRY400 - expected, no traceback
+            except Exception:  # a fault of ours with one of them keeps none of the others from being proved
+                logger.exception("proof_fault", backup=record.id)
             self._over()
+
+    async def _read_again(self) -> None:
+        read = await self._keeper.read_again(_unheard)
+        if read:
+            logger.info("backups_read_again", backups=[record.id for record in read])
 
 
 def _is_whole(job: Job) -> bool:

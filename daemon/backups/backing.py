@@ -4,14 +4,11 @@ Nothing here waits on the loop for a disk, and nothing that fails here holds up 
 """
 
 import asyncio
-import fcntl
-import os
-import shutil
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
+from functools import partial
 from random import Random
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -22,18 +19,21 @@ from backup.keeper import ASKED, Keeper
 from backup.keeping.happenings import Happening
 from backup.keeping.ledger import Ledger
 from backup.keeping.tools import Tools
+from backup.keeping.under_way import UnderWay
 from backup.programs import Programs
-from backup.proof.place import PREFIX, SPARE, sweep
+from backup.proof.place import SPARE, sweep
 from backup.repository.memory import Memory
 from backup.repository.repository import Repository
 from backup.schedule import Schedule
 from backup.space import Course
 from daemon.backups.agenda import Agenda, keys_of
-from daemon.backups.looking import Lookout, Seen
+from daemon.backups.looking import Lookout, Seen, Unhurried
 from daemon.backups.reading import Readings
+from daemon.backups.rounds import again_and_again, bounded
 from daemon.backups.standing import component_of
 from daemon.backups.streams import Streams, outline
-from daemon.backups.telling import collections_of, event_of, unseen
+from daemon.backups.telling import collections_of, event_of, oldest_good, unseen
+from daemon.backups.workspace import cleared
 from daemon.configuration.backing import plan_of
 from daemon.configuration.tree import Configuration
 from toban.backups import BackupRecord, Progress, WalStanding
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 TELL_SECONDS: Final = 60.0
 FRESH_SECONDS: Final = 2.5 * TELL_SECONDS
+STALE_SECONDS: Final = 1800.0  # how the WAL stood so long ago is no news
 CATCH_UP_SECONDS: Final = 600.0
 READ_AGAIN_SECONDS: Final = 120.0
 SOON_SECONDS: Final = 5.0
@@ -72,6 +73,8 @@ class Backing:
         self._children = Children()
         self._workspace = configuration.state_path.with_suffix(".work")
         self._lookout = Lookout()
+        self._opening: Unhurried[None] = Unhurried()
+        self._under_way = UnderWay()
         self._course = Course()
         self._schedule = Schedule(clock, configuration.zone, random)
         self._events: list[tuple[str, Event]] = []
@@ -80,6 +83,7 @@ class Backing:
         self._work: set[asyncio.Task[BackupRecord]] = set()
         self._seen: Seen | None = None
         self._standings: Mapping[str, WalStanding] = {}
+        self._stood_at = clock.monotonic()
         self._trouble = ""
         self._opened = self._planned = False
         self._looked = asyncio.Event()
@@ -94,13 +98,13 @@ class Backing:
 
     async def start(self) -> None:
         """Begin; the repository is opened as soon as it is there."""
-        await asyncio.to_thread(_cleared, self._workspace)
+        await asyncio.to_thread(cleared, self._workspace)
         self._schedule.start()
         self._tasks = [
-            asyncio.create_task(self._keep_telling(), name="backups"),
-            asyncio.create_task(self._keep_standing(), name="wal standing"),
-            asyncio.create_task(self._keep_copies(), name="copies"),
-            asyncio.create_task(self._keep_reading(), name="wal read through"),
+            asyncio.create_task(again_and_again(self._tell, self._until_told), name="backups"),
+            asyncio.create_task(again_and_again(self._stand, self._until_moved), name="wal standing"),
+            asyncio.create_task(again_and_again(self._copy, partial(asyncio.sleep, CATCH_UP_SECONDS)), name="copies"),
+            asyncio.create_task(again_and_again(self._read, partial(asyncio.sleep, READ_AGAIN_SECONDS)), name="wal"),
             asyncio.create_task(self._sweep(), name="scratch places"),
         ]
 
@@ -123,10 +127,11 @@ class Backing:
         working = [*self._tasks, *self._work]
         for task in working:
             task.cancel()
-        await _bounded(JOBS_PART_SECONDS, self._schedule.stop(), *((asyncio.wait(working),) if working else ()))
+        self._opening.close()
+        await bounded(JOBS_PART_SECONDS, self._schedule.stop(), *((asyncio.wait(working),) if working else ()))
         if self._streams is not None:
-            await _bounded(STREAMS_PART_SECONDS, self._streams.stop())
-        await _bounded(CHILDREN_PART_SECONDS, self._children.close())
+            await bounded(STREAMS_PART_SECONDS, self._streams.stop())
+        await bounded(CHILDREN_PART_SECONDS, self._children.close())
 
     def wake(self) -> None:
         """Something has happened: tell of it now."""
@@ -189,12 +194,20 @@ class Backing:
         memory = Memory.beside(configuration.state_path)
         repository = Repository(self.plan.repository, around=around, encryption=self.plan.encryption, memory=memory)
         self._keeper = Keeper(
-            self.plan, repository, around, zone=configuration.zone, tools=self._tools, hear=self._heard
+            self.plan,
+            repository,
+            around,
+            zone=configuration.zone,
+            tools=self._tools,
+            hear=self._heard,
+            under_way=self._under_way,
         )
-        self._ledger = Ledger(self.plan.repository, configuration.node, self._clock)
+        if self._ledger is None or self._ledger.of != (self.plan.repository, configuration.node):
+            self._ledger = Ledger(self.plan.repository, configuration.node, self._clock)
         self._agenda = Agenda(self._keeper, self._ledger, self.wake)
         if self._readings is None or self._readings.root != self.plan.repository:
             self._readings = Readings(self.plan.repository, around, self._heard)
+            self._lookout, self._course, self._seen = Lookout(), Course(), None
         self._readings.around = around
         self._streams = self._streams or Streams(around)
         self._streams.around = around
@@ -220,16 +233,11 @@ class Backing:
         self._events.append((happening.target, event_of(happening, self._clock.now())))
         self.wake()
 
-    async def _keep_telling(self) -> None:
-        while True:
-            try:
-                await self._tell()
-            except Exception:  # a loop of its own: it must outlive any fault
-                logger.exception("backups_fault")
-            with suppress(TimeoutError):
-                async with asyncio.timeout(TELL_SECONDS):
-                    await self._woken.wait()
-            self._woken.clear()
+    async def _until_told(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TELL_SECONDS):
+                await self._woken.wait()
+        self._woken.clear()
 
     async def _tell(self) -> None:
         """One look, and what it shows."""
@@ -238,14 +246,14 @@ class Backing:
             return
         began = self._clock.monotonic()
         try:
-            await self._open(self._keeper)
+            await self._opening.done(partial(self._open, self._keeper), self._keeper.repository.root)
             self._seen = await self._lookout.look(self._keeper.repository)
             self._looked.set()
             trouble = ""
         except BackupError as error:
             trouble = error.reason
         self._say(trouble)
-        if self._seen is not None and not trouble:
+        if self._seen is not None and self._opened and not trouble:
             await self._plan_ahead(self._keeper, self._seen)
         self._hand_on(self._clock.monotonic() - began)
 
@@ -254,15 +262,20 @@ class Backing:
         if self._opened or self._ledger is None:
             return
         await keeper.open()
+        if keeper is not self._keeper:  # the configuration has changed while its disk did not answer
+            self.wake()
+            return
         await self._ledger.open(keys_of(self.plan))
-        self._opened, self._planned = True, False
         if self._streams is not None:
             await self._streams.renew(self.plan, keeper.repository)
+        self._opened, self._planned = keeper is self._keeper, False
 
     async def _plan_ahead(self, keeper: Keeper, seen: Seen) -> None:
         """The schedule wants to know when each job last ran."""
         assert self._agenda is not None  # noqa: S101 - it comes with the keeper
+        assert self._ledger is not None  # noqa: S101 - likewise
         self._agenda.records = seen.records
+        await self._ledger.saw_good(oldest_good(seen.records))
         if not self._planned:
             self._planned = True
             self._schedule.renew(self._agenda.entries(), keeper.zone)
@@ -285,6 +298,7 @@ class Backing:
             logger.error("repository_trouble", why=trouble)
         elif self._trouble and not trouble:
             logger.info("repository_usable_again")
+            self._planned = False  # what came to nothing meanwhile is still to come
         self._trouble = trouble
 
     def _hand_on(self, seconds: float) -> None:
@@ -298,7 +312,8 @@ class Backing:
                 self.plan,
                 self._seen,
                 now=now,
-                standings=self._standings,
+                zone=self._configuration.zone,
+                standings=self._standings if self._clock.monotonic() - self._stood_at < STALE_SECONDS else {},
                 streams=self._streams,
                 ledger=self._ledger,
                 damaged_wal=self._readings.damaged if self._readings is not None else {},
@@ -309,51 +324,35 @@ class Backing:
         for collection in found:
             self._accept(collection, self._clock.monotonic() + FRESH_SECONDS)
 
-    async def _keep_standing(self) -> None:
-        """How the WAL stands: its own round, since it asks servers and reads WAL."""
+    async def _stand(self) -> None:
+        """How the WAL stands: its own round, since it asks servers and reads WAL; not of a disk that is gone."""
         await self._looked.wait()
-        while True:
-            try:
-                if self._streams is not None and self._seen is not None:
-                    before, self._standings = (
-                        self._standings,
-                        await self._streams.standings(self.plan, self._seen.records),
-                    )
-                    if outline(before) != outline(self._standings):
-                        self.wake()
-            except Exception:  # a loop of its own: it must outlive any fault
-                logger.exception("backups_fault")
-            settling = self._streams is not None and self._streams.settling(self._standings)
-            await asyncio.sleep(SOON_SECONDS if settling else TELL_SECONDS / 2)
+        if self._streams is None or self._seen is None or self._trouble:
+            return
+        before = self._standings
+        self._standings = await self._streams.standings(self.plan, self._seen.records)
+        self._stood_at = self._clock.monotonic()
+        if outline(before) != outline(self._standings):
+            self.wake()
 
-    async def _keep_reading(self) -> None:
+    async def _until_moved(self) -> None:
+        settling = self._streams is not None and self._streams.settling(self._standings)
+        await asyncio.sleep(SOON_SECONDS if settling else TELL_SECONDS / 2)
+
+    async def _read(self) -> None:
         """The WAL read through, day by day."""
         await self._looked.wait()
-        while True:
-            try:
-                if self._readings is not None and self._streams is not None:
-                    await self._readings.look(self._streams.kept())
-            except Exception:  # a loop of its own: it must outlive any fault
-                logger.exception("backups_fault")
-            await asyncio.sleep(READ_AGAIN_SECONDS)
+        if self._readings is not None and self._streams is not None and not self._trouble:
+            await self._readings.look(self._streams.kept())
 
-    async def _keep_copies(self) -> None:
-        while True:
-            await asyncio.sleep(CATCH_UP_SECONDS)
-            try:
-                if self._keeper is not None and self._opened:
-                    await self._keeper.catch_up(_unheard)
-            except BackupError as error:
-                logger.warning("copy_behind", why=error.reason)
-            except Exception:  # copies that lag must not end what keeps backups
-                logger.exception("backups_fault")
-
-
-async def _bounded(seconds: float, *parting: Coroutine[Any, Any, object]) -> None:
-    """Wait for all of them, but no longer."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await asyncio.gather(*parting, return_exceptions=True)
+    async def _copy(self) -> None:
+        """The second places, kept up."""
+        if self._keeper is None or not self._opened or self._trouble:
+            return
+        try:
+            await self._keeper.catch_up(_unheard)
+        except BackupError as error:
+            logger.warning("copy_behind", why=error.reason)
 
 
 def _told(configuration: Configuration) -> tuple[object, ...]:
@@ -363,34 +362,3 @@ def _told(configuration: Configuration) -> tuple[object, ...]:
 
 def _unheard(_: Progress) -> None:
     """Nobody watches."""
-
-
-def _cleared(workspace: Path) -> None:
-    """What an earlier life left: password files among it. Scratch places have leases, and go by those.
-
-    Commands work elsewhere, unless a person named this folder to one: that one holds a lock on its own.
-    """
-    with suppress(OSError):
-        workspace.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for left in workspace.iterdir():
-            if left.name.startswith(PREFIX) or _is_held(left):
-                continue
-            if left.is_dir() and not left.is_symlink():
-                shutil.rmtree(left, ignore_errors=True)
-            else:
-                left.unlink(missing_ok=True)
-
-
-def _is_held(left: Path) -> bool:
-    """Whether it is a folder that somebody holds a lock on."""
-    try:
-        handle = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False

@@ -66,6 +66,7 @@ class Kept:
     manner: Manner
     moments: Moments
     receiver: Receiver | None
+    heart: Heart | None
     tasks: tuple["asyncio.Task[None]", ...]
 
 
@@ -81,6 +82,8 @@ class Streams:
         wanted = {target: job for target in plan.targets if (job := plan.wal_job(target)) is not None}
         prints = {target: self._print(job, plan, repository) for target, job in wanted.items()}
         leaving = [target for target, kept in self._kept.items() if kept.print_of != prints.get(target)]
+        for target in leaving:
+            _tell_of_slot(self._kept[target], wanted.get(target))
         await self._end(leaving)
         for target, job in wanted.items():
             if target not in self._kept:
@@ -96,8 +99,8 @@ class Streams:
         return None if kept is None or kept.receiver is None else kept.receiver.state.receiving
 
     def troubles(self) -> Mapping[str, str]:
-        """Why the streams that do not flow do not; and why what they brought is not compressed or sealed."""
-        found = {target: _trouble(kept.receiver) for target, kept in self._kept.items() if kept.receiver is not None}
+        """Why the streams that do not flow do not, why what they brought is not packed, why no heart beats."""
+        found = {target: "; ".join(_troubles(kept)) for target, kept in self._kept.items()}
         return {target: why for target, why in found.items() if why}
 
     def kept(self) -> Mapping[str, "Kept"]:
@@ -127,6 +130,8 @@ class Streams:
                 logger.warning("wal_not_looked_at", target=target, why="it took too long")
             except BackupError as error:
                 logger.warning("wal_not_looked_at", target=target, why=error.reason)
+            except OSError as error:  # the workspace
+                logger.warning("wal_not_looked_at", target=target, why=error.strerror or str(error))
         return found
 
     # --- inside -------------------------------------------------------------------------------------------------------
@@ -141,9 +146,10 @@ class Streams:
             stream = Stream(target=job.target, dsn=origin.dsn, slot=slot_of(job), place=place, manner=manner)
             receiver = Receiver(stream, self.around)
             tasks.append(asyncio.create_task(_supervised(receiver), name=f"wal {job.target}"))
-        heart = plan.settings.heartbeat
-        if heart.enabled and origin.dsn is not None:
-            tasks.append(asyncio.create_task(_beating(self._heart(heart, origin.dsn)), name=f"heart {job.target}"))
+        beat, heart = plan.settings.heartbeat, None
+        if beat.enabled and origin.dsn is not None:
+            heart = self._heart(beat, origin.dsn)
+            tasks.append(asyncio.create_task(_beating(heart), name=f"heart {job.target}"))
         return Kept(
             print_of=print_of,
             job=job,
@@ -152,6 +158,7 @@ class Streams:
             manner=manner,
             moments=moments,
             receiver=receiver,
+            heart=heart,
             tasks=tuple(tasks),
         )
 
@@ -159,17 +166,24 @@ class Streams:
         return Heart(beat, dsn, workspace=self.around.workspace, node=self.around.node)
 
     def _print(self, job: Job, plan: Plan, repository: Repository) -> tuple[object, ...]:
-        return (job, plan.origins[job.target].dsn, plan.encryption, plan.settings.heartbeat, repository.root)
+        settings = plan.settings
+        return (
+            job,
+            plan.origins[job.target].dsn,
+            plan.encryption,
+            settings.heartbeat,
+            settings.programs,
+            repository.root,
+        )
 
     async def _position(self, kept: Kept) -> Position | None:
-        """Of a server that archives by itself as well: idle, it brings nothing, and nothing of it is late."""
-        if kept.receiver is not None:
-            return await kept.receiver.position()
+        """Asked of each server, whether or not our receiver gets in: what it keeps for us, what it has no more."""
         if kept.dsn is None:
             return None
+        slot = kept.receiver.stream.slot if kept.receiver is not None else None
         with tempfile.TemporaryDirectory(dir=self.around.workspace, prefix="position-") as folder:
             try:
-                return (await ask(Way(kept.dsn, Path(folder)))).position
+                return (await ask(Way(kept.dsn, Path(folder)), slot)).position
             except BackupError:
                 return None
 
@@ -208,11 +222,22 @@ def outline(standings: Mapping[str, WalStanding]) -> dict[str, bool]:
     return {target: standing.lag_seconds is None for target, standing in standings.items()}
 
 
-def _trouble(receiver: Receiver) -> str:
-    state = receiver.state
-    if not state.receiving:
-        return state.reason
-    return f"it is received, and lies there as it came: {state.packing}" if state.packing else ""
+def _tell_of_slot(kept: Kept, job: Job | None) -> None:
+    """A slot outlives its receiver, and holds WAL on the server until its disk is full: a person must decide."""
+    if kept.receiver is not None and (job is None or job.mode != "stream" or slot_of(job) != kept.receiver.stream.slot):
+        slot = kept.receiver.stream.slot
+        mend = f"select pg_drop_replication_slot('{slot}')"
+        logger.warning("wal_slot_left", target=kept.job.target, slot=slot, hint=f"if nobody needs it: {mend}")
+
+
+def _troubles(kept: Kept) -> Iterator[str]:
+    state = kept.receiver.state if kept.receiver is not None else None
+    if state is not None and not state.receiving and state.reason:
+        yield state.reason
+    if state is not None and state.receiving and state.packing:
+        yield f"it is received, and lies there as it came: {state.packing}"
+    if kept.heart is not None and kept.heart.reason:
+        yield f"no heartbeat is written: {kept.heart.reason}"
 
 
 def _leave_manner(place: Path, manner: Manner) -> None:

@@ -1,6 +1,7 @@
 """What a look at the repository comes to, as collections on the way of every value."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import tzinfo
 from typing import Final
 
 from backup.keeping.happenings import Happening, Kind
@@ -10,7 +11,7 @@ from backup.metrics import COLLECTOR, TARGET
 from backup.plan import Plan
 from daemon.backups.looking import Seen
 from daemon.backups.streams import Streams
-from toban.backups import Status, WalStanding
+from toban.backups import BackupRecord, Status, WalStanding
 from toban.events import Event, EventKind
 from toban.outcomes import Failure, Reason
 from toban.samples import Batch, Collection
@@ -33,6 +34,7 @@ def collections_of(  # noqa: PLR0913 - all that is known, by name
     seen: Seen,
     *,
     now: float,
+    zone: tzinfo,
     standings: Mapping[str, WalStanding],
     streams: Streams | None,
     ledger: Ledger | None,
@@ -44,11 +46,13 @@ def collections_of(  # noqa: PLR0913 - all that is known, by name
     """One for each target that has jobs, and one for the repository."""
     running = frozenset(record.manifest.name for record in seen.records if record.status is Status.RUNNING)
     since = {job.name: ledger.known_since(job.name) for job in plan.jobs} if ledger is not None else {}
+    good = {job.name: ledger.good_since(job.name) for job in plan.jobs} if ledger is not None else {}
     for target in plan.targets:
         known = Known(
             plan=plan,
             target=target,
             now=now,
+            zone=zone,
             records=[record for record in seen.records if record.manifest.target == target],
             drills=[drill for drill in seen.drills if drill.target == target],
             wal=standings.get(target),
@@ -56,10 +60,16 @@ def collections_of(  # noqa: PLR0913 - all that is known, by name
             receiving=streams.receiving(target) if streams is not None else None,
             running=running,
             known_since=since,
+            good_since={name: at for name, at in good.items() if at is not None},
         )
         yield _collection(target, told(known), events, took_seconds)
     repository = told_of_repository(now, up=True, room=seen.room, full_in_seconds=full_in_seconds)
     yield _collection(TARGET, repository, events, took_seconds)
+
+
+def oldest_good(records: Sequence[BackupRecord]) -> dict[str, float]:
+    """When the oldest good backup of each job was finished; records come newest first."""
+    return {one.manifest.name: one.manifest.finished_at for one in records if one.status is Status.OK}
 
 
 def unseen(plan: Plan, why: str, events: Events, now: float) -> Iterator[Collection]:

@@ -244,13 +244,15 @@ def rules(
 
 @alerts_commands.command()
 def runbook(
-    ctx: typer.Context, rule: Annotated[str, typer.Argument(metavar="RULE", help="As an alert names it.")]
+    ctx: typer.Context,
+    rule: Annotated[str, typer.Argument(metavar="RULE", help="As an alert names it.")],
+    as_json: Json = False,
 ) -> None:
     """What an alert means, what to look at, and what to do."""
     from daemon.answers.alerts_runbook import answer
     from daemon.answers.asking import asked
 
-    raise typer.Exit(answer(asked(ctx.obj.config, ctx.obj.language), rule=rule))
+    raise typer.Exit(answer(asked(ctx.obj.config, ctx.obj.language), rule=rule, as_json=as_json))
 
 
 @alerts_commands.command()

@@ -1,5 +1,6 @@
 """`toban`: the global options, the commands, and how every one of them ends. Imports wait until they are needed."""
 
+import io
 import os
 import sys
 import traceback
@@ -95,7 +96,7 @@ def options(
 def main() -> None:
     """Run one command, and end as the contract says: a status, and at most one line per error."""
     debug = "--debug" in sys.argv
-    _open_what_is_closed()
+    _prepare_output()
     completion.prepare()
     try:
         status = app(standalone_mode=False, prog_name=completion.PROGRAM)
@@ -116,18 +117,16 @@ def main() -> None:
         line = f"toban: {error.filename or 'input and output'}: {error.strerror or error}"
         status = _fail((line,), 3, debug=debug)
     except Exception as error:  # noqa: BLE001 - the last stop: one line for the operator, the traceback under --debug
-        from toban.secrets import blot  # late: it would cost every `--help` its start
-
-        what = f"{type(error).__name__}: {blot(str(error))}"
-        line = f"toban: internal fault: {what} (run again with --debug, and report it)"
-        status = _fail((line,), 1, debug=debug)
+        status = _fault(error, debug=debug)
     sys.exit(status)
 
 
-def _open_what_is_closed() -> None:
-    """`toban status >&-`: whoever closes our output wants none."""
+def _prepare_output() -> None:
+    """`toban status >&-`: whoever closes our output wants none. A letter that a terminal lacks becomes a `?`."""
     sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _unread() -> int:
@@ -142,6 +141,20 @@ def _lines(error: TobanError) -> tuple[str, ...]:
     if not lines:
         return (error.line,)
     return lines if {"config", "check"} <= set(sys.argv) else tuple(f"toban: {line}" for line in lines)
+
+
+def _fault(error: Exception, *, debug: bool) -> int:
+    """What nobody expected; or that a word was typed which is no text, and that nothing was found for."""
+    if isinstance(error, UnicodeEncodeError) and not all(map(_is_text, sys.argv)):
+        return _fail(("toban: usage: what was typed is not UTF-8",), 2, debug=debug)
+    from toban.secrets import blot  # late: it would cost every `--help` its start
+
+    what = f"{type(error).__name__}: {blot(str(error))}"
+    return _fail((f"toban: internal fault: {what} (run again with --debug, and report it)",), 1, debug=debug)
+
+
+def _is_text(word: str) -> bool:
+    return word.encode(errors="replace").decode() == word
 
 
 def _refused(error: Exception) -> str:

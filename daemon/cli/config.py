@@ -43,7 +43,7 @@ def show(context: typer.Context, as_json: AsJson = False) -> None:
 
 
 @config_commands.command()
-def schema() -> None:
+def schema(as_json: AsJson = False) -> None:  # noqa: ARG001 - it is JSON either way
     """Print a JSON Schema of the file, for editors."""
     import json
 

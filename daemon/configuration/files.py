@@ -9,6 +9,7 @@ from daemon.configuration.lending import UnreadableError
 
 SIZE_MAX_BYTES = 1024 * 1024
 VARIABLE = "TOBAN_CONFIG"
+ENDINGS = (".yaml", ".yml")
 CANDIDATES = (Path("config.yaml"), Path("/etc/toban/config.yaml"))
 
 
@@ -62,4 +63,4 @@ def fragments(path: Path) -> tuple[Path, ...]:
         return ()
     except OSError as error:
         raise UnreadableError(f"{folder} {why_unreadable(error)}") from None
-    return tuple(folder / name for name in names if name.endswith(".yaml") and not name.startswith("."))
+    return tuple(folder / name for name in names if name.endswith(ENDINGS) and not name.startswith("."))

@@ -75,8 +75,8 @@ def _under(here: Schema, key: str) -> Schema:
 
 
 def _resolved(schema: Schema, here: Schema) -> Schema:
-    for option in here.get("anyOf", ()):
-        here = option if "$ref" in option else here
+    for option in here.get("anyOf", ()):  # of a part that may also be null: the part
+        here = option if "$ref" in option or "items" in option else here
     if "$ref" in here:
         found: Schema = schema["$defs"][here["$ref"].rpartition("/")[2]]
         return found
@@ -135,6 +135,7 @@ _WANTED: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "secret": lambda context: str(context.get("fault", "must be text; put it in quotes")),
     "string_type": _just("expected text (put a number in quotes)"),
     "string_too_short": _just("is empty; give it a value, or leave the key out"),
+    "string_too_long": lambda context: f"expected at most {context['max_length']} characters",
     "string_pattern_mismatch": _just("has a form that is not allowed here"),
     "int_type": _just("expected a whole number"),
     "int_parsing": _just("expected a whole number"),
@@ -144,6 +145,7 @@ _WANTED: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "bool_type": _just("expected true or false"),
     "bool_parsing": _just("expected true or false"),
     "literal_error": lambda context: f"expected {context['expected'].replace(chr(39), '')}",
+    "enum": lambda context: f"expected {context['expected'].replace(chr(39), '')}",
     "union_tag_not_found": _just("is missing; every target has a kind: host, mariadb, pgbouncer, postgresql or sqlite"),
     "greater_than": lambda context: f"expected more than {context['gt']:g}",
     "greater_than_equal": lambda context: f"expected at least {context['ge']:g}",

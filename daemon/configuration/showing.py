@@ -4,12 +4,21 @@ from typing import Any
 
 import yaml
 
+from backup.keeping.fitting import POSTGRESQL, POSTGRESQL_ALONE
+from backup.settings import OWN
 from daemon.configuration.tree import Configuration
 
 
 def shown(configuration: Configuration) -> dict[str, Any]:
     """Every key in force, in the form it is written in, with secrets masked."""
-    return configuration.model_dump(mode="json")
+    found = configuration.model_dump(mode="json")
+    kinds = {target.name: target.kind for target in configuration.targets}
+    for job in found["backups"]["jobs"] or ():
+        strange = {key for key, method in OWN.items() if method != job["method"]}
+        strange |= set(POSTGRESQL_ALONE) if kinds.get(job["target"]) != POSTGRESQL else set()
+        for key in strange & job.keys():
+            del job[key]  # it is none of this job's, and would be refused
+    return found
 
 
 def as_yaml(configuration: Configuration) -> str:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from starlette.requests import Request
@@ -63,16 +62,13 @@ class Backups:
 
     def __init__(self, world: "World") -> None:
         self.world = world
+        self._looking: asyncio.Future[Sequence[BackupRecord]] | None = None
 
     async def listed(self, request: Request) -> Response:
         """What `toban backup list --json` prints."""
         query, keeping = request.query_params, self._keeping()
         method, status = method_asked(query.get("method")), status_asked(query.get("status"))
-        try:
-            async with asyncio.timeout(READ_SECONDS):
-                records = await asyncio.to_thread(keeping.records)
-        except TimeoutError:
-            raise UnavailableError("repository", f"did not answer within {READ_SECONDS:.0f} s") from None
+        records = await self._read(keeping)
         found = [
             backup_document(one, self.world.zone)
             for one in records
@@ -94,6 +90,17 @@ class Backups:
         )
         return StreamingResponse(lines(work, waiting, self.world.zone), media_type=NDJSON)
 
+    async def _read(self, keeping: Keeping) -> Sequence[BackupRecord]:
+        """All there are. Those who ask while one look is under way share it: a disk that hangs takes one thread."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.ensure_future(asyncio.to_thread(keeping.records))
+        looking = self._looking
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                return await asyncio.shield(looking)
+        except TimeoutError:
+            raise UnavailableError("repository", f"did not answer within {READ_SECONDS:.0f} s") from None
+
     def _keeping(self) -> Keeping:
         if self.world.backups is None:
             raise UnavailableError("backups", "none are configured", "name a repository under backups")
@@ -106,14 +113,13 @@ async def lines(
     """Progress as it comes, a sign of life where none comes, and what has become of it at the end."""
     while not work.done():
         heard = asyncio.ensure_future(waiting.get())
-        await asyncio.wait({work, heard}, timeout=STILL_AT_IT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            await asyncio.wait({work, heard}, timeout=STILL_AT_IT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            heard.cancel()  # nobody may listen any more
         if heard.done():
             yield _line(progress_document(heard.result()))
-            continue
-        heard.cancel()
-        with suppress(asyncio.CancelledError):
-            await heard
-        if not work.done():
+        elif not work.done():
             yield _line({"event": "working"})
     while not waiting.empty():
         yield _line(progress_document(waiting.get_nowait()))

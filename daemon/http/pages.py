@@ -4,6 +4,7 @@ import asyncio
 import hmac
 import json
 from collections.abc import Awaitable, Callable, Iterator
+from functools import wraps
 from http import HTTPStatus
 from typing import Any
 
@@ -29,6 +30,8 @@ from daemon.documents_advice import bloat_documents, index_documents, security_d
 from daemon.documents_alerts import counts_document
 from daemon.documents_events import event_documents
 from daemon.documents_locks import lock_documents
+from daemon.documents_stats import stats_document
+from daemon.http import described
 from daemon.http.alerts import alert_routes
 from daemon.http.backups import backup_routes
 from daemon.http.exposition import Format
@@ -43,6 +46,7 @@ ADVISED = {"indexes": index_documents, "bloat": bloat_documents, "security": sec
 Endpoint = Callable[[Request], Awaitable[Response]]
 READ_SECONDS = 10.0
 MOST_ROWS = 1000
+SLOW_SECONDS = 3600.0  # how far back a target's slowest statements are looked for
 STATUS_OF = {
     NotFoundError: HTTPStatus.NOT_FOUND,
     UsageError: HTTPStatus.BAD_REQUEST,
@@ -61,6 +65,7 @@ def application(world: World, token: Callable[[], Secret | None]) -> Starlette:
         Route("/probe", guarded(pages.probe)),
         Route("/api/v1/status", guarded(pages.status)),
         Route("/api/v1/targets", guarded(pages.targets)),
+        Route("/api/v1/targets/{name}/stats", guarded(pages.stats)),
         Route("/api/v1/metrics", guarded(pages.values)),
         Route("/api/v1/history", guarded(pages.history)),
         Route("/api/v1/statements", guarded(pages.statements)),
@@ -69,8 +74,10 @@ def application(world: World, token: Callable[[], Secret | None]) -> Starlette:
         Route("/api/v1/advice/{about}", guarded(pages.advice)),
         *alert_routes(world, guarded),
         *backup_routes(world, guarded),
+        Route(described.PATH, guarded(described.description)),
     ]
-    return Starlette(routes=routes, exception_handlers={HTTPException: _problem, TobanError: _refusal})
+    handlers = {HTTPException: _problem, TobanError: _refusal, Exception: _fault}
+    return Starlette(routes=routes, exception_handlers=handlers)
 
 
 class _Pages:
@@ -99,7 +106,7 @@ class _Pages:
         """One target, for those who want an `instance` each."""
         target = request.query_params.get("target", "")
         if target not in self.world.watches:
-            raise HTTPException(HTTPStatus.NOT_FOUND, f"no target is called {target!r}; see /api/v1/targets")
+            raise _no_target(target)
         form = _form(request)
         return await _exposed(request, self.world.page_of(target, form), form)
 
@@ -112,6 +119,37 @@ class _Pages:
     async def targets(self, _: Request) -> Response:
         """Each target with its collectors."""
         return _json([target_document(w.standing(), self.world.zone) for w in self.world.watches.values()])
+
+    async def stats(self, request: Request) -> Response:
+        """One target at a glance: connections, sizes, slow statements, cache, indexes, locks."""
+        watch = self.world.watches.get(request.path_params["name"])
+        if watch is None:
+            raise _no_target(request.path_params["name"])
+        now, current = self.world.clock.monotonic(), self.world.current
+        slow, reason = await self._slow(watch.name)
+        document = stats_document(
+            watch.kind,
+            (sample for _, sample in current.samples(now, target=watch.name)),
+            slow=slow,
+            locks=lock_documents(current.rows(now, LockSession, target=watch.name)),
+        )
+        standing = target_document(watch.standing(), self.world.zone)
+        known = {key: standing[key] for key in ("name", "kind", "up", "reason", "last_success_at")}
+        return _json({**known, **document, "slow_queries_reason": reason})
+
+    async def _slow(self, target: str) -> tuple[list[Document], str]:
+        """The slowest statements of the last hour, or why they are not known: the rest is told all the same."""
+        now = self.world.clock.now()
+
+        def read() -> list[Document]:
+            with open_reader(self.world.state_path) as reader:
+                found = reader.statements(target, since=now - SLOW_SECONDS, until=now, by=order_asked("mean"), top=10)
+                return statement_documents(found)
+
+        try:
+            return await _read(read), ""
+        except UnavailableError as error:
+            return [], f"{error.what}: {error.why}"
 
     async def values(self, request: Request) -> Response:
         """The values of now."""
@@ -172,6 +210,10 @@ class _Pages:
         return _json(await _read(read))
 
 
+def _no_target(name: str) -> HTTPException:
+    return HTTPException(HTTPStatus.NOT_FOUND, f"no target is called {name!r}; see /api/v1/targets")
+
+
 def _most(query: QueryParams, default: int) -> int:
     text = query.get("top", str(default))
     if not (text.isascii() and text.isdigit() and 0 < int(text) <= MOST_ROWS):
@@ -217,6 +259,7 @@ def _guard(token: Callable[[], Secret | None]) -> Callable[[Endpoint], Endpoint]
     """Let only those in who bring the token, while there is one."""
 
     def guarded(endpoint: Endpoint) -> Endpoint:
+        @wraps(endpoint)
         async def checked(request: Request) -> Response:
             wanted = token()
             brought = request.headers.get("authorization", "").encode()
@@ -244,4 +287,11 @@ async def _refusal(_: Request, error: Exception) -> Response:
     status = STATUS_OF.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
     detail = f"{error.what}: {error.why}" + (f" ({error.hint})" if error.hint else "")
     document = problem(status, status.phrase, detail)
+    return JSONResponse(document, status_code=status, media_type="application/problem+json")
+
+
+async def _fault(_: Request, error: Exception) -> Response:
+    """A fault of ours as a problem document. Its words may hold anything: they are for the log alone."""
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    document = problem(status, status.phrase, f"internal fault: {type(error).__name__}; the daemon's log has the rest")
     return JSONResponse(document, status_code=status, media_type="application/problem+json")

@@ -12,6 +12,7 @@ import pytest
 
 from backup.children import Child, Children, Command, Output, bare_environment
 from backup.errors import BackupError
+from backup.guardian import Guardian
 from tests.waiting import eventually, eventually_sync
 from toban.backups import Trouble
 
@@ -189,6 +190,70 @@ async def test_child_that_begins_while_all_is_closed_is_ended(monkeypatch: pytes
     monkeypatch.setattr(children._guardian, "note", closed_meanwhile)
     done = await children.run(shell("sleep 600"), within_seconds=60)
     assert [one.status for one in done.ended] == [-signal.SIGKILL]
+
+
+async def test_child_that_nobody_was_given_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped between the start of a program and its being noted, its number is all that is left of it."""
+    children, begun = Children(), list[int]()
+
+    async def stuck(_: str, group: int) -> None:
+        begun.append(group)
+        await asyncio.sleep(600)
+
+    monkeypatch.setattr(children._guardian, "note", stuck)
+    work = asyncio.create_task(children.run(shell("sleep 600 & sleep 600"), within_seconds=600))
+    await eventually(lambda: len(begun) == 1)
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    await eventually(lambda: not group_of(begun[0]))
+
+
+async def test_child_that_is_over_is_signalled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its number may be another's by the time that the rest of its pipeline ends."""
+    genuine, signalled = os.killpg, list[int]()
+
+    def heard(group: int, number: int) -> None:
+        signalled.append(group)
+        genuine(group, number)
+
+    monkeypatch.setattr(os, "killpg", heard)
+    children, seen = Children(), list[int]()
+    await children.run(shell("exit 0"), shell("cat; sleep 0.3"), within_seconds=60, on_start=seen.extend)
+    assert sorted(signalled) == sorted(seen)
+    await children.close()
+
+
+async def test_child_that_is_over_is_no_longer_watched_over() -> None:
+    """Also while the rest of its pipeline works on: its number may be another's when we are killed."""
+    children, seen = Children(), list[int]()
+    work = asyncio.create_task(
+        children.run(shell("exit 0"), shell("exec sleep 600"), within_seconds=600, on_start=seen.extend)
+    )
+    await eventually(lambda: len(seen) == 2 and children._guardian._groups == {seen[1]})
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    assert children._guardian._groups == set()
+    await children.close()
+
+
+async def test_guardian_that_was_killed_is_followed_by_one_that_knows_as_much(tmp_path: Path) -> None:
+    """It ends what its predecessor was told of, and nothing that is over."""
+    told = tmp_path / "told"
+    guardian = Guardian()
+    for sign, group in (("+", 2**22 + 1), ("+", 2**22 + 2), ("-", 2**22 + 1)):
+        await guardian.note(sign, group)
+    first = guardian._process
+    assert first is not None
+    first.kill()
+    await first.wait()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("backup.guardian.GUARDIAN", f"cat > {told}")
+        for sign, group in (("-", 2**22 + 1), ("+", 2**22 + 3)):
+            await guardian.note(sign, group)
+    await guardian.close()
+    assert told.read_text() == f"+ {2**22 + 2}\n+ {2**22 + 3}\n"
 
 
 async def test_children_that_stand_back_are_nice() -> None:

@@ -42,6 +42,22 @@ BASE: dict[str, Any] = {"method": Method.BASE, "databases": (), "stop_lsn": "0/2
             "toban: --table: cannot be restored alone from mariadb",
         ),
         ({"into": SERVER, "jobs": 0}, {}, "toban: --jobs: is at least 1"),
+        ({}, {"kind": "mariadb"}, "toban: --into: is missing: b is a dump, which a server takes (--into mysql://…)"),
+        (
+            {"into": SERVER},
+            {"kind": "mariadb"},
+            "toban: --into: names no server that takes b, which is a dump of mariadb (--into mysql://…)",
+        ),
+        (
+            {"into": Dsn("mysql://root@127.0.0.1/")},
+            {},
+            "toban: --into: names no server that takes b, which is a dump of postgresql (--into postgresql://…)",
+        ),
+        (
+            {"data_dir": Path("/x"), "rename": "y"},
+            {"kind": "host", "method": Method.FILES},
+            "toban: --as: names a database, and b comes back whole (name the place by --data-dir)",
+        ),
     ],
 )
 def test_an_order_that_the_backup_cannot_take_is_refused(

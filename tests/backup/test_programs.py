@@ -79,6 +79,19 @@ def test_program_that_is_replaced_is_asked_anew(tmp_path: Path, no_system: None)
     assert finding.version_of(tmp_path / "nothing") is None
 
 
+def test_program_that_did_not_answer_once_is_asked_again(tmp_path: Path, no_system: None) -> None:
+    """On a busy machine, or while a library is missing: else there would be none until the daemon is started anew."""
+    program = tmp_path / "pg_dump"
+    program.write_text(
+        "#!/bin/sh\n"
+        f"[ -e {tmp_path}/late ] && echo 'pg_dump (PostgreSQL) 15.2' && exit\n"
+        f"echo > {tmp_path}/late; echo 'libpq.so.5: cannot open shared object file' >&2; exit 127\n"
+    )
+    program.chmod(0o755)
+    assert Programs([tmp_path]).majors("pg_dump") == {}, "libpq's version is none of the program's"
+    assert Programs([tmp_path]).majors("pg_dump") == {15: program}
+
+
 def test_program_that_cannot_be_run_has_no_version(tmp_path: Path) -> None:
     """Broken, or for another machine."""
     made = installed(tmp_path, "pg_dump", "15.1")

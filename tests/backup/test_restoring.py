@@ -1,6 +1,6 @@
 """A restore is prepared out of a repository alone, looked at, and refused or carried out."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC
@@ -40,9 +40,7 @@ class FakeShelves:
     bad: set[str] = field(default_factory=set)
     read: list[str] = field(default_factory=list)
     root: Path = Path("/nowhere")
-    read_only: bool = False
-    marks: dict[str, Marks] = field(default_factory=dict)
-    pins: list[tuple[str, str | None]] = field(default_factory=list)
+    holds: list[tuple[str, str]] = field(default_factory=list)
 
     def records(
         self, *, target: str | None = None, name: str | None = None, method: Method | None = None
@@ -72,13 +70,13 @@ class FakeShelves:
         """There, if the test has made it."""
         return self.root / target / "wal"
 
-    async def mark(self, record: BackupRecord, change: Callable[[Marks], Marks]) -> BackupRecord:
-        """Written down, unless nothing can be."""
-        if self.read_only:
-            raise BackupError("repository", "is read-only", trouble=Trouble.REPOSITORY)
-        self.marks[record.id] = change(self.marks.get(record.id, record.marks))
-        self.pins.append((record.id, self.marks[record.id].pinned))
-        return replace(record, marks=self.marks[record.id])
+    @asynccontextmanager
+    async def held(self, records: Iterable[BackupRecord], what: str) -> AsyncIterator[None]:
+        """For as long as it lasts."""
+        before = self.holds
+        self.holds = [*before, *((record.id, what) for record in records)]
+        yield
+        self.holds = before
 
     async def check_files(self, record: BackupRecord, tell: Tell) -> tuple[Check, ...]:
         """Good unless the test says otherwise."""
@@ -161,10 +159,10 @@ async def test_a_restore_that_nothing_speaks_against_is_carried_out(tmp_path: Pa
     ("marks", "words"),
     [
         (Marks(), "20261118T090640Z-nightly is stored, and not yet read through"),
-        (Marks(verification=a_verification()), "20261118T090640Z-nightly is verified 0.0 days ago"),
+        (Marks(verification=a_verification()), "20261118T090640Z-nightly was verified 1 h ago"),
         (
             Marks(verification=a_verification(), proof=a_proof(proved_at=START - 36 * HOUR)),
-            "20261118T090640Z-nightly is proven 1.5 days ago",
+            "20261118T090640Z-nightly was proven 1 d 12 h ago",
         ),
     ],
 )
@@ -243,30 +241,21 @@ async def test_order_and_password_reach_the_way_back(tmp_path: Path) -> None:
 
 
 async def test_what_is_being_restored_is_held(tmp_path: Path) -> None:
-    """No retention takes it away meanwhile, with those it builds on; a person's own pin stays as it is."""
+    """No retention takes it away meanwhile, with those it builds on; then it may."""
     full = kept(tmp_path, id="1-full", **BASE)
-    mine = kept(tmp_path, id="2-rest", parent="1-full", marks=Marks(pinned="audit"), **BASE)
-    shelves = FakeShelves([mine, full])
-    order = Order(backup="2-rest", data_dir=tmp_path / "new", verify=False)
-    async with prepared(shelves, order, FakeRestorer(), tmp_path) as one:
-        await one.restore(unheard)
-    assert shelves.pins == [("1-full", "is being restored"), ("1-full", None)]
-    async with prepared(replace(shelves, read_only=True), order, FakeRestorer(), tmp_path) as one:
-        assert (await one.restore(unheard)).restored_bytes == 2048
+    shelves = FakeShelves([kept(tmp_path, id="2-rest", parent="1-full", **BASE), full])
+    seen: list[tuple[str, str]] = []
 
-
-async def test_what_somebody_pins_meanwhile_stays_pinned(tmp_path: Path) -> None:
-    """The restore lets go of its own hold alone."""
-    shelves = FakeShelves([kept(tmp_path, id="1-full", **BASE)])
-
-    class Pinning(FakeRestorer):
+    class Looking(FakeRestorer):
         async def restore(self, wanted: Wanted, around: Surroundings, workspace: Path, tell: Tell) -> Restored:
-            await shelves.mark(wanted.record, lambda marks: replace(marks, pinned="audit"))
+            seen.extend(shelves.holds)
             return Restored()
 
-    async with prepared(shelves, Order(backup="1", data_dir=tmp_path / "new"), Pinning(), tmp_path) as one:
+    order = Order(backup="2-rest", data_dir=tmp_path / "new", verify=False)
+    async with prepared(shelves, order, Looking(), tmp_path) as one:
         await one.restore(unheard)
-    assert shelves.marks["1-full"].pinned == "audit"
+    assert seen == [("1-full", "a restore"), ("2-rest", "a restore")]
+    assert shelves.holds == []
 
 
 async def test_a_parent_that_is_missing_is_a_reason(tmp_path: Path) -> None:

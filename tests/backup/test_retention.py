@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -12,6 +13,7 @@ from toban.backups import (
     Method,
     RestoreProof,
     Status,
+    Trouble,
     Verdict,
 )
 
@@ -102,6 +104,29 @@ def test_retention_lets_go_of_nothing_while_the_newest_attempt_fails() -> None:
     assert failing_jobs([*old, failed, a_record(0.1, status=Status.RUNNING)]) == {"nightly"}
     assert failing_jobs([a_record(9, status=Status.FAILED), *old]) == set()
     assert failing_jobs([failed, a_record(0.1, "base", method=Method.BASE)]) == {"nightly"}
+
+
+def test_retention_lets_go_of_no_good_one_while_the_newest_is_damaged() -> None:
+    """Backups that turn out to be damaged night after night are failures too; the damaged ones go by their age."""
+    good = [a_record(days) for days in (10, 11)]
+    bad = [a_record(days, status=Status.DAMAGED, marks=BROKEN) for days in (8, 9)]
+    why = "the newest of nightly is damaged: no good one of it goes until another is made"
+    assert decided(*bad, *good) == {
+        "8": why,
+        "-9": "damaged, 9.0 days old, kept for 7d, and enough newer good ones are there",
+        "10": why,
+        "11": why,
+    }
+    assert decided(a_record(0), *bad, *good)["-11"].startswith("11.0 days old")
+
+
+def test_retention_keeps_what_cannot_be_read() -> None:
+    """A disk that fails to read a manifest today may read it tomorrow; one that makes no sense goes by its age."""
+    why = "its manifest.json cannot be read: Input/output error"
+    unread = replace(a_record(50, status=Status.DAMAGED), trouble=Trouble.REPOSITORY, reason=why)
+    found = decided(a_record(0), unread, replace(a_record(51, status=Status.DAMAGED), trouble=Trouble.DAMAGED))
+    assert found["50"] == f"nobody knows what it is: {why}"
+    assert found["-51"].startswith("damaged, 51.0 days old")
 
 
 def test_retention_of_one_job_is_not_held_up_by_another() -> None:

@@ -58,6 +58,15 @@ def test_way_without_a_password_leaves_the_password_file_of_the_account_alone(
     assert not (tmp_path / "pgpass").exists()
 
 
+def test_way_refuses_a_password_that_programs_cannot_be_given(tmp_path: Path) -> None:
+    """By its reason, which the server's `authentication failed` is not, and without the password."""
+    with pytest.raises(BackupError, match="its password has a line break") as refused:
+        Way(Dsn("postgresql://toban:hun%0Ater2@127.0.0.1/postgres"), tmp_path)
+    assert refused.value.trouble is Trouble.CONFIGURATION
+    assert "ter2" not in refused.value.line
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.integration
 async def test_way_of_an_awkward_password_and_name_arrives(new_cluster: NewCluster, tmp_path: Path) -> None:
     """By psql and by a connection of our own; neither the words nor the environment of the program tell it."""

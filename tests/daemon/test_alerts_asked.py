@@ -130,7 +130,7 @@ def test_a_daemon_that_answers_oddly_is_told(tmp_path: Path) -> None:
             tell(asked, "/api/v1/status", {})
         duty.acknowledge = None  # type: ignore[assignment,method-assign] # a fault of ours
         duty.alerts = [an_alert("0000000a")]
-        with pytest.raises(TobanError, match="the daemon: answers 500"):
+        with pytest.raises(TobanError, match="internal fault: TypeError"):
             tell(asked, "/api/v1/alerts/0/ack", {"who": "me"})
 
 

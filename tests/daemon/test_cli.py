@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon import cli
 from daemon.answers import asking, status
 from daemon.cli import app, completion
 from tests.daemon.commanding import Ended, toban
@@ -103,6 +104,19 @@ def test_interrupted_is_130_without_a_word(monkeypatch: pytest.MonkeyPatch, conf
     assert (ended.status, ended.err.strip()) == (130, "")
 
 
+def test_interrupted_while_it_starts_is_130_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Imports take longer than some people wait."""
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app, "main", interrupted)
+    monkeypatch.setattr(sys, "argv", ["toban", "status"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 130
+
+
 def test_disk_that_fails_is_exit_status_three(monkeypatch: pytest.MonkeyPatch, config: Path) -> None:
     """The system's own words, and the file."""
     ended = raising(monkeypatch, PermissionError(13, "Permission denied", "/var/x"), config)
@@ -139,11 +153,36 @@ def test_output_on_a_full_disk_is_one_line_and_exit_status_three(config: Path) -
     assert ended.stderr.startswith("toban: input and output: No space left on device\n")
 
 
+@pytest.mark.integration
+def test_a_terminal_that_does_not_know_our_letters_gets_what_it_knows(config: Path) -> None:
+    """Not every locale is UTF-8; a question mark is better than no answer."""
+    ended = subprocess.run(
+        [*TOBAN, "-c", config, "--lang", "ja", "alerts", "rules", "disk"],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "disk" in ended.stdout
+    assert "?" in ended.stdout
+
+
+def test_what_was_typed_and_is_no_text_is_wrong_usage(monkeypatch: pytest.MonkeyPatch, config: Path) -> None:
+    """Bytes that are no UTF-8, as a shell hands them down."""
+    fault = UnicodeEncodeError("utf-8", "\udcff", 0, 1, "surrogates not allowed")
+    monkeypatch.setattr(sys, "argv", ["toban", "metrics", "\udcff"])
+    assert app._fault(fault, debug=False) == 2
+    monkeypatch.setattr(sys, "argv", ["toban", "metrics", "秘"])
+    assert app._fault(fault, debug=False) == 1
+
+
 def test_closed_output_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     """`toban status >&-`: whoever wants nothing gets nothing."""
     for name in ("stdout", "stderr"):
         monkeypatch.setattr(sys, name, None)
-    app._open_what_is_closed()
+    app._prepare_output()
     with sys.stdout, sys.stderr:
         sys.stdout.write("nobody reads this")
 

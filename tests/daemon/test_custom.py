@@ -100,6 +100,7 @@ collect:
             eventually_sync(daemon.brings(series), within_seconds=20)
             assert daemon.value(series) == 125.0
         eventually_sync(daemon.brings('toban_custom_odd_one{target="ledger"}'), within_seconds=20)
+        assert "# TYPE toban_custom_good_count untyped" in daemon.metrics()  # else promtool has something to say
         assert daemon.value('toban_target_up{kind="sqlite",target="ledger"}') == 1.0
         assert daemon.value('toban_sqlite_size_bytes{target="ledger"}') == path.stat().st_size
         told = daemon.toban("status")

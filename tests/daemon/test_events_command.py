@@ -107,8 +107,15 @@ def test_events_say_when_there_are_more(config: Path) -> None:
 
 def test_no_events_are_fine(config: Path) -> None:
     """A sentence for people, an empty list for programs, status 0."""
-    assert events(config, "--target", "nobody") == Ended(status=0, out="nothing happened in this span\n", err="")
-    assert told(config, "--target", "nobody") == []
+    assert events(config, "--since", "1s") == Ended(status=0, out="nothing happened in this span\n", err="")
+    assert told(config, "--since", "1s") == []
+
+
+def test_events_of_a_target_that_there_is_not_are_no_empty_answer(config: Path) -> None:
+    """A name mistyped at night must not look like a quiet server."""
+    ended = events(config, "--target", "nobody")
+    assert (ended.status, ended.out) == (1, "")
+    assert ended.err.startswith("toban: target nobody: no target has this name (there are: host")
 
 
 @pytest.mark.parametrize(

@@ -250,7 +250,39 @@ async def test_history_and_statements_are_told_as_on_the_command_line(world: Wor
     assert (statement["calls"], statement["mean_seconds"], statement["cache_hit_ratio"]) == (2.0, 1.5, 0.5)
 
 
+async def test_a_fault_of_our_own_is_a_problem_document_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Named by its kind alone: its words may quote anything."""
+
+    def stumble(_: World) -> None:
+        raise ValueError("hunter2")
+
+    monkeypatch.setattr(World, "status", stumble)
+    transport = httpx.ASGITransport(application(world, lambda: None), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://toban") as client:
+        answer = await client.get("/api/v1/status")
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert (answer.json()["title"], "ValueError" in answer.json()["detail"]) == ("Internal Server Error", True)
+    assert "hunter2" not in answer.text
+
+
 async def test_a_missing_state_is_503(world: World) -> None:
     """What cannot be reached now may be there later."""
     answer = await Asking(world).ask("/api/v1/history")
     assert (answer.status_code, answer.json()["title"]) == (503, "Service Unavailable")
+
+
+def test_stats_of_a_target_are_told_though_the_history_is_away(world: World, client: Asking) -> None:
+    """The slow statements are missing with a reason; the rest is of now."""
+    samples = a_sample(a_metric("toban_pg_cache_hit_ratio"), 0.5)
+    world.current.accept(a_collection(samples, collector="databases"), expires_at=float("inf"))
+    document = client.get("/api/v1/targets/main/stats").json()
+    assert (document["name"], document["kind"], document["cache_hit_ratio"]) == ("main", "postgresql", 0.5)
+    assert document["slow_queries"] == []
+    assert "state.db" in document["slow_queries_reason"]
+
+
+def test_stats_of_an_unknown_target_are_not_found(client: Asking) -> None:
+    """With the way to those that there are."""
+    answer = client.get("/api/v1/targets/nobody/stats")
+    assert answer.status_code == 404
+    assert answer.json()["detail"] == "no target is called 'nobody'; see /api/v1/targets"

@@ -61,11 +61,16 @@ def blackholed(port: int) -> dict[str, Any]:
     return {"name": "hole", "kind": "postgresql", "dsn": f"postgresql://x@127.0.0.1:{port}/x"}
 
 
-async def test_service_answers_at_once_and_is_ready_after_its_first_round(tmp_path: Path) -> None:
-    """READY is said with a sentence once each target was tried, and not before."""
-    async with serving(configured(tmp_path, DOWN)) as started:
+async def test_service_answers_before_its_first_round_is_over(tmp_path: Path, hole: int) -> None:
+    """While a target that swallows everything is still being tried."""
+    async with serving(configured(tmp_path, blackholed(hole))) as started:
         assert (await started.get("/healthz")).status_code == 200
         assert "READY=1" not in started.notifier.said
+
+
+async def test_service_is_ready_after_its_first_round(tmp_path: Path) -> None:
+    """READY is said with a sentence once each target was tried."""
+    async with serving(configured(tmp_path, DOWN)) as started:
         await eventually(lambda: "READY=1" in started.notifier.said)
         assert await started.ready()
         assert any("targets answering: 1 of 2; down: down (not found)" in said for said in started.notifier.said)
@@ -146,6 +151,21 @@ async def test_a_refused_reload_leaves_everything_and_is_counted(tmp_path: Path)
         assert started.told.of("configuration refused, the old one stays in force")[0]["problem"].endswith("nonsense")
         assert 'toban_reloads_total{result="refused"} 1.0' in await started.page()
         assert [said.partition("\n")[0] for said in started.notifier.said][-2:] == ["RELOADING=1", "READY=1"]
+
+
+async def test_a_fault_of_our_own_in_a_reload_ends_nothing(tmp_path: Path) -> None:
+    """Whatever a file makes of the reader: it is refused like any bad one, told without what looks like a secret."""
+
+    def stumble() -> Configuration:
+        raise KeyError("password=hunter2")
+
+    async with serving(configured(tmp_path)) as started:
+        before = started.service.configuration
+        assert not await started.service.reload(stumble)
+        assert started.service.configuration is before
+        (told,) = started.told.of("configuration refused, the old one stays in force")
+        assert "internal fault: KeyError" in told["problem"]
+        assert "hunter2" not in told["problem"]
 
 
 async def test_a_new_state_waits_for_a_restart_and_is_told(tmp_path: Path) -> None:

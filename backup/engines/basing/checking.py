@@ -1,6 +1,7 @@
 """A base backup read through: every file against PostgreSQL's own manifest, and the WAL that makes it consistent."""
 
 import asyncio
+import errno
 import hashlib
 import tarfile
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -12,7 +13,7 @@ from typing import IO, BinaryIO, Final
 from backup.children import Command
 from backup.engines.basing.copying import DATA, PLAIN
 from backup.engines.basing.manifests import LABEL, NAME, BackupManifest, Listed, read_label, read_manifest, start_of
-from backup.engines.basing.streams import through
+from backup.engines.basing.streams import through, undisturbed
 from backup.engines.contract import Looking
 from backup.engines.streams.packing import unpacked_name, unpacking
 from backup.errors import BackupError
@@ -23,7 +24,7 @@ from backup.wal.segments import (
     lsn_number,
     segment_name,
 )
-from toban.backups import BackupRecord, Check, Manifest, Progress
+from toban.backups import BackupRecord, Check, Manifest, Progress, Trouble
 
 VERIFY: Final = "pg_verifybackup"
 DUMP: Final = "pg_waldump"
@@ -35,6 +36,8 @@ BASE: Final = "base"
 WAL: Final = "pg_wal"
 # Written anew by whoever restores, or not listed because it changes while the backup is made.
 UNLISTED: Final = (WAL, NAME, "postgresql.auto.conf", "recovery.signal", "standby.signal")
+SPEAKING: Final = frozenset({Trouble.DAMAGED, Trouble.MISSING, Trouble.TOOL})
+"""What speaks against a backup. Any other trouble is this machine's: it is raised, and decides nothing."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,8 +81,11 @@ class Reading:
 
     def file(self, path: Path, name: str) -> None:
         """Read one file of a folder. It blocks."""
-        with path.open("rb") as stream:
-            self._content(stream, name)
+        try:
+            with path.open("rb") as stream:
+                self._content(stream, name)
+        except OSError as error:
+            self.fault(f"{name} cannot be read: {error.strerror or error}")
 
     def _member(self, archive: tarfile.TarFile, member: tarfile.TarInfo, prefix: str) -> None:
         name = prefix + member.name.removeprefix("./")
@@ -124,7 +130,10 @@ async def checked(looking: Looking) -> tuple[Check, ...]:
         name = f"{DATA}/{NAME}" if plain else NAME
         listed = await asyncio.to_thread(read_manifest, await looking.contents.path(name))
     except BackupError as error:
-        return (Check(name=NAME, ok=False, detail=error.reason),)
+        # Its bytes are those that were written, somebody has seen to that: what does not open them is the wrong key.
+        locked = manifest.encryption is not None and error.trouble is Trouble.TOOL
+        bad = error.trouble in SPEAKING and not locked
+        return (Check(name=NAME, ok=False if bad else None, detail=error.reason),)
     checks = [Check(name=NAME, ok=True, detail=f"{len(listed.files)} files listed"), *_agreed(manifest, listed)]
     if plain:
         checks += [check async for check in _plain(looking, listed)]
@@ -152,11 +161,15 @@ async def _plain(looking: Looking, listed: BackupManifest) -> AsyncIterator[Chec
         async for check in _folder(looking, listed, folder / DATA):
             yield check
         return
-    command = Command(words=(str(program), str(folder / DATA)))
-    output = await looking.around.children.run(command, within_seconds=WITHIN_SECONDS)
-    found = output.said.strip().splitlines()[:MOST_FAULTS]
+    alone = not program.with_name(DUMP).exists()  # it looks for the reader of WAL beside it; packages part them
+    words = (str(program), *(("--no-parse-wal",) if alone else ()), str(folder / DATA))
+    output = await looking.around.children.run(Command(words=words), within_seconds=WITHIN_SECONDS)
+    found = undisturbed(output, VERIFY).said.strip().splitlines()[:MOST_FAULTS]
     ok = output.ok and not found
     yield Check(name=VERIFY, ok=ok, detail=output.text.strip() if ok else "; ".join(found) or output.ended[0].why)
+    if alone:
+        async for check in _wal_in(looking, listed, folder / DATA / WAL):
+            yield check
 
 
 async def _folder(looking: Looking, listed: BackupManifest, folder: Path) -> AsyncIterator[Check]:
@@ -189,7 +202,11 @@ async def _archives(looking: Looking, listed: BackupManifest) -> AsyncIterator[C
         try:
             await _streamed(looking, name, partial(reading.archive, prefix=prefix))
         except BackupError as error:
+            if error.trouble not in SPEAKING:
+                raise
             reading.fault(error.reason)
+        except OSError as error:
+            reading.fault(f"{name} cannot be read: {error.strerror or error}")
     reading.finish()
     yield reading.check
     yield _labelled(looking.record.manifest, reading.label)
@@ -224,11 +241,22 @@ async def _wal(looking: Looking, name: str, listed: BackupManifest) -> AsyncIter
     folder.mkdir(mode=0o700)
     try:
         await _streamed(looking, name, partial(extracted, folder=folder))
-    except (BackupError, tarfile.TarError, OSError, EOFError) as error:
+    except (BackupError, tarfile.TarError, OSError, EOFError, ValueError) as error:
+        trouble = _trouble_of(error)
+        if trouble not in SPEAKING:
+            raise BackupError(name, f"cannot be looked at: {error}", trouble=trouble) from error
         yield Check(name="wal", ok=False, detail=f"{name} cannot be read: {error}")
         return
     async for check in _wal_in(looking, listed, folder):
         yield check
+
+
+def _trouble_of(error: Exception) -> Trouble:
+    """It was being laid out in the workspace: for want of room there it is not damaged."""
+    if isinstance(error, BackupError):
+        return error.trouble
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return Trouble.SPACE if full else Trouble.DAMAGED
 
 
 async def _wal_in(looking: Looking, listed: BackupManifest, folder: Path) -> AsyncIterator[Check]:
@@ -280,13 +308,13 @@ async def _records(looking: Looking, listed: BackupManifest, folder: Path) -> Ch
             *(f"--start={ranged.start_lsn}", f"--end={ranged.end_lsn}"),
         )
         output = await looking.around.children.run(Command(words=words), within_seconds=WITHIN_SECONDS)
-        if not output.ok:
+        if not undisturbed(output, DUMP).ok:
             return Check(name="wal records", ok=False, detail=output.ended[0].why)
     return Check(name="wal records", ok=True, detail="every record is whole")
 
 
 def _lineage(looking: Looking) -> list[Check]:
-    """What an increment builds on is there, and is what it was made against."""
+    """What an increment builds on is there, and of the same server; whether it fits is found by combining them."""
     wanted = looking.record.manifest.parent
     if wanted is None:
         return []

@@ -31,6 +31,7 @@ MOST_WARNINGS: Final = 50
 _PROGRESS = re.compile(r"^\s*(\d+)/(\d+) kB \(\d+%\)")
 _STAGES: Final = (("checkpoint to complete", "checkpoint"), ("checkpoint completed", "copy"), ("end point", "finish"))
 _COMPLAINT = re.compile(r"\b(warning|error|fatal):", re.IGNORECASE)
+_SERVERS: Final = "ERROR: "  # as the server begins what it says; pg_basebackup's own is in small letters
 # What it says -> what kind of trouble that is, and the mend.
 _CAUSES: Final = (
     ("checksum error occurred", Trouble.DAMAGED, "pages of the live server are damaged: look at its log"),
@@ -173,8 +174,11 @@ def failure(job: Job, output: Output, complaints: Iterable[str]) -> BackupError:
     """Why it failed, told by what it said."""
     complained = "\n".join(complaints)
     said = f"{complained}\n{output.said}"
-    if any(words_said in said for words_said in NO_SPACE):
-        return BackupError(f"backup {job.name}", "no space left in the repository", trouble=Trouble.SPACE)
+    full = next((line for line in said.splitlines() if any(words_said in line for words_said in NO_SPACE)), None)
+    if full is not None:
+        theirs = _SERVERS in full  # its own disk, and none of ours
+        why = f"no space left where the server is: {full.strip()}" if theirs else "no space left in the repository"
+        return BackupError(f"backup {job.name}", why, trouble=Trouble.SPACE)
     why = replace(output.ended[0], said=complained).why  # its last line may be but one of its progress
     if "max_wal_senders" in said or "all replication slots are in use" in said:
         return BackupError(f"backup {job.name}", why, "raise max_wal_senders and max_replication_slots")

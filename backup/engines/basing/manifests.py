@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from backup.errors import BackupError
+from backup.wal.segments import lsn_number
 from toban.backups import Trouble
 
 NAME: Final = "backup_manifest"
@@ -41,7 +42,7 @@ class BackupManifest:
     """All of it."""
 
     files: Mapping[str, Listed]
-    ranges: tuple[Ranged, ...]
+    ranges: tuple[Ranged, ...]  # in the order of the WAL; PostgreSQL writes the newest timeline first
     system_identifier: str | None = None  # from 17 on
 
     @property
@@ -68,15 +69,16 @@ def read_manifest(path: Path) -> BackupManifest:
         with path.open("rb") as file:
             for line in _lines(file):
                 _take(line, draft, digest)
+        ranges = sorted(draft.ranges, key=lambda one: (lsn_number(one.start_lsn), one.timeline))
     except FileNotFoundError:
         raise _damage("is not there: the backup was never finished") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OSError) as error:
         raise _damage(f"cannot be read: {error}") from error
-    if draft.checksum is None or not draft.ranges:
+    if draft.checksum is None or not ranges:
         raise _damage("ends too early")
     if draft.checksum != digest.hexdigest():
         raise _damage("does not agree with its own checksum")
-    return BackupManifest(files=draft.files, ranges=tuple(draft.ranges), system_identifier=draft.system_identifier)
+    return BackupManifest(files=draft.files, ranges=tuple(ranges), system_identifier=draft.system_identifier)
 
 
 def read_label(text: str) -> dict[str, str]:

@@ -21,10 +21,12 @@ from toban.backups import Check, Trouble
 PROGRAM: Final = "pgbackrest"
 ASKING_SECONDS: Final = 300.0
 VERIFY_SECONDS: Final = 12 * 3600.0
+EXPIRE_SECONDS: Final = 3600.0
 VARIABLES: Final = "PGBACKREST_"  # its own, which may name its configuration
 CONFIGURATION: Final = "PGBACKREST_CONFIG"
 FINE: Final = (0, 2)  # of a stanza's status: all is well; there is no backup yet
 MOST_LISTING_BYTES: Final = 256 * 1024 * 1024
+Key = tuple[int, int]  # a server as one of its repositories has it
 _SEGMENT: Final = re.compile(r"([0-9A-F]{24})-[0-9a-f]{40}(?:\.\w+)?")
 _HISTORY: Final = re.compile(r"([0-9A-F]{8})\.history")
 _COUNTS: Final = re.compile(r"(missing|checksum invalid|size invalid|other): (\d+)")
@@ -46,6 +48,7 @@ class Taken:
     archive: str  # the id of the archive that its WAL is in
     system_identifier: str
     has_errors: bool
+    repository: int  # of those that it knows
 
 
 class Stanza:
@@ -78,12 +81,24 @@ class Stanza:
         output = await self.run("--output=json", "info", within_seconds=ASKING_SECONDS)
         return read_info(output.checked(f"stanza {self.name}").text, self.name)
 
-    async def verified(self, label: str) -> tuple[Check, ...]:
-        """Have it read every file of its repository, and read what it says of that."""
+    async def verified(self, taken: Taken) -> tuple[Check, ...]:
+        """Have it read every file of its repository, and read what it says of one backup."""
         output = await self.run("--output=text", "--verbose", "verify", within_seconds=VERIFY_SECONDS)
-        if not output.ok:
-            return (Check(name="verify", ok=False, detail=output.ended[0].why),)
-        return read_verification(output.text, label)
+        checks = read_verification(output.text, taken)
+        if not output.ok:  # as newer versions end where they found something; what they found is in their words
+            checks = (*checks, Check(name="verify", ok=None, detail=output.ended[0].why))
+        return checks
+
+    async def expire(self, taken: Taken, fulls_left: int) -> None:
+        """Have it let go of one backup, of those that build on it, and of the WAL from before the oldest that is left.
+
+        Of WAL it lets go by a number of full backups alone; by its own it would wait for as many as it may keep.
+        """
+        kept = f"--repo{taken.repository}-retention-archive"
+        of_wal = (f"{kept}={fulls_left}", f"{kept}-type=full") if fulls_left else ()
+        words = (f"--repo={taken.repository}", f"--set={taken.label}", *of_wal, "--log-level-stderr=warn", "expire")
+        output = await self.run(*words, within_seconds=EXPIRE_SECONDS)
+        output.checked(f"stanza {self.name}")
 
     async def listing(self, archive: str, segment_bytes: int, system_identifier: str) -> Listing:
         """The WAL that lies in its archive."""
@@ -118,15 +133,16 @@ def read_info(text: str, stanza: str) -> tuple[Taken, ...]:
         if status["code"] not in FINE:
             raise _unknown(stanza, str(status["message"]))
         servers = {(one["id"], one["repo-key"]): one for one in found["db"]}
-        archives = {one["database"]["id"]: one["id"] for one in found["archive"]}
-        return tuple(_taken(one, servers, archives) for one in found["backup"])
+        archives = {(one["database"]["id"], one["database"]["repo-key"]): one["id"] for one in found["archive"]}
+        running = (one for one in found["backup"] if one["archive"]["start"])  # of a stopped server there is no WAL
+        return tuple(_taken(one, servers, archives) for one in running)
     except (ValueError, KeyError, TypeError) as error:
         why = f"pgBackRest said something else than was expected: {type(error).__name__} {error}"
         raise BackupError(f"stanza {stanza}", why) from error
 
 
-def _taken(one: Mapping[str, Any], servers: Mapping[tuple[int, int], Any], archives: Mapping[int, str]) -> Taken:
-    of = one["database"]
+def _taken(one: Mapping[str, Any], servers: Mapping[Key, Any], archives: Mapping[Key, str]) -> Taken:
+    of = one["database"]["id"], one["database"]["repo-key"]
     return Taken(
         label=one["label"],
         type=one["type"],
@@ -137,29 +153,37 @@ def _taken(one: Mapping[str, Any], servers: Mapping[tuple[int, int], Any], archi
         source_bytes=int(one["info"]["size"]),
         repository_bytes=int(one["info"]["repository"]["delta"]),
         version=one["backrest"]["version"],
-        archive=archives[of["id"]],
-        system_identifier=str(servers[of["id"], of["repo-key"]]["system-id"]),
+        archive=archives[of],
+        system_identifier=str(servers[of]["system-id"]),
         has_errors=bool(one.get("error")),
+        repository=of[1],
     )
 
 
-def read_verification(text: str, label: str) -> tuple[Check, ...]:
-    """What `verify --output=text --verbose` says: of the stanza, of the WAL, of one backup."""
+def read_verification(text: str, taken: Taken) -> tuple[Check, ...]:
+    """What `verify --output=text --verbose` says of one backup and of the archive of its WAL.
+
+    Its own verdict is on all that there is: what is wrong with others damages nothing here.
+    """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     status = next((line.partition(": ")[2] for line in lines if line.startswith("status: ")), None)
     if status is None:
         return (Check(name="verify", ok=None, detail="it said nothing that is understood"),)
-    checks = [Check(name="verify", ok=status == "ok", detail=f"pgBackRest says: {status}")]
+    checks, anywhere = list[Check](), False
     for place, line in enumerate(lines):
         counts = _COUNTS.findall(lines[place + 1]) if place + 1 < len(lines) else []
         bad = ", ".join(f"{number} {what}" for what, number in counts if number != "0")
-        if line.startswith("archiveId: "):
-            checks.append(Check(name="wal files", ok=not bad, detail=bad or line))
-        elif line.startswith(f"backup: {label},"):
+        anywhere = anywhere or bool(bad)
+        if line.startswith(f"archiveId: {taken.archive},"):
+            where = f"{bad}: of this backup, or of other moments" if bad else line
+            checks.append(Check(name="wal files", ok=None if bad else True, detail=where))
+        elif line.startswith(f"backup: {taken.label},"):
             checks.append(Check(name="files", ok="status: valid" in line and not bad, detail=bad or line))
     if not any(check.name == "files" for check in checks):
-        checks.append(Check(name="files", ok=False, detail=f"backup {label} was not among what was verified"))
-    return tuple(checks)
+        why = f"backup {taken.label} was not among what was verified"
+        checks.append(Check(name="files", ok=False, detail=why))
+    told = status == "ok" or anywhere  # of what is wrong it has told where
+    return (Check(name="verify", ok=True if told else None, detail=f"pgBackRest says of all it has: {status}"), *checks)
 
 
 def _unknown(stanza: str, why: str) -> BackupError:

@@ -2,16 +2,18 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final, TypeVar
 
-from backup.children import Children, Command, Output
+from backup.children import PIPE_BYTES, Children, Command, Output, wide_pipe
+from backup.errors import BackupError
+from toban.backups import Trouble
 
 T = TypeVar("T")
-PIPE_BYTES: Final = 1024 * 1024
-F_SETPIPE_SZ: Final = 1031
+STOPPED: Final = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
 
 
 async def through(
@@ -26,7 +28,7 @@ async def through(
     """What `take` makes of a file that was piped through programs. It runs in a thread, and sees only the stream."""
     if not commands:
         return await asyncio.to_thread(_taken, os.open(source, os.O_RDONLY | os.O_CLOEXEC), take)
-    reading, writing = os.pipe2(os.O_CLOEXEC)
+    reading, writing = wide_pipe()
     taking = asyncio.ensure_future(asyncio.to_thread(_taken, reading, take))
     try:
         with os.fdopen(writing, "wb", buffering=0) as into:
@@ -42,8 +44,16 @@ def _result(taking: "asyncio.Future[T]", output: Output, what: str) -> T:
     fault = taking.exception()
     if fault is not None and all(one.ok or one.cut_off for one in output.ended):
         raise fault
-    output.checked(what)
+    undisturbed(output, what).checked(what)
     return taking.result()
+
+
+def undisturbed(output: Output, what: str) -> Output:
+    """Itself; raises where a program failed because somebody ended it: that says nothing of what it read."""
+    failed = [one for one in output.ended if not one.ok and not one.cut_off]
+    if failed and all(one.status in STOPPED for one in failed):
+        raise BackupError(what, failed[0].why, trouble=Trouble.CANCELLED)
+    return output
 
 
 def _taken(handle: int, take: Callable[[BinaryIO], T]) -> T:

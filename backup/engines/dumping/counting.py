@@ -1,13 +1,12 @@
 """How many rows each table has in a dump's own snapshot: counted while pg_dump reads the same pages, or estimated."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import asyncpg
 
-from backup.engines.dumping.patterns import matches
 from backup.settings import Job
 from backup.sql import query, quote_identifier
 from toban.backups import TableRows
@@ -51,13 +50,9 @@ async def tables_of(connection: Any) -> tuple[Table, ...]:  # noqa: ANN401 - asy
     return tuple(Table(**dict(row)) for row in await connection.fetch(query(__package__, "tables")))
 
 
-def dumped_of(tables: Iterable[Table], job: Job, *, standby: bool) -> tuple[Table, ...]:
-    """Those whose rows will be in the dump: a standby has none of an unlogged table."""
-    return tuple(
-        table
-        for table in tables
-        if not (standby and table.unlogged) and not matches(job.exclude_tables, table.schema, table.name)
-    )
+def dumped_of(tables: Iterable[Table], without: Collection[int], *, standby: bool) -> tuple[Table, ...]:
+    """Those whose rows will be in the dump: not of these oids, and a standby has none of an unlogged table."""
+    return tuple(table for table in tables if table.oid not in without and not (standby and table.unlogged))
 
 
 class Counter:
@@ -66,7 +61,7 @@ class Counter:
     def __init__(self, connection: Any, database: str, job: Job) -> None:  # noqa: ANN401 - asyncpg ships no types
         self._connection = connection
         self._database = database
-        self._waiting: dict[str, Table] = {}
+        self._waiting: dict[str, list[Table]] = {}  # by what pg_dump calls them: "a.b" of c is "a" of "b.c" to it
         self._manner: Manner = job.rows
         self._exact_below = job.rows_exact_below
         self._reached: asyncio.Queue[str | None] = asyncio.Queue()
@@ -77,7 +72,9 @@ class Counter:
 
     def know(self, tables: Iterable[Table]) -> None:
         """The tables that there are."""
-        self._waiting = {table.said: table for table in tables}
+        self._waiting = {}
+        for table in tables:
+            self._waiting.setdefault(table.said, []).append(table)
 
     def reach(self, said: str) -> None:
         """The dump has come to this table: its pages are being read."""
@@ -92,21 +89,25 @@ class Counter:
         if self._manner == "none":
             return
         while (said := await self._reached.get()) is not None:
-            if said in self._waiting:
-                await self._take(self._waiting.pop(said))
+            await self._take_all(said)
         while self._waiting:
-            await self._take(self._waiting.pop(next(iter(self._waiting))))
+            await self._take_all(next(iter(self._waiting)))
         await self._count_large_objects()
 
     def notes(self, ended: BaseException | None = None) -> Iterator[str]:
         """What a person should know of the numbers."""
         if ended is not None:
             why = blot(" ".join(str(ended).split()) or type(ended).__name__)
-            yield f"{self._database}: {len(self._waiting) + 1} tables were not counted: {why}"
+            left = sum(map(len, self._waiting.values())) + 1
+            yield f"{self._database}: {left} tables were not counted: {why}"
         if self._uncounted:
             yield f"{self._database}: estimated, since somebody wanted them alone: {some_of(self._uncounted)}"
         if self._unknown:
             yield f"{self._database}: rows unknown, since never analyzed: {some_of(self._unknown)}"
+
+    async def _take_all(self, said: str) -> None:
+        for table in self._waiting.pop(said, ()):
+            await self._take(table)
 
     async def _take(self, table: Table) -> None:
         if self._manner == "estimate" or table.size_bytes > self._exact_below:

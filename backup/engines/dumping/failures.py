@@ -1,7 +1,6 @@
 """Why a dump did not come about: from what pg_dump said, and from what the server says of it now."""
 
 import re
-import signal
 from typing import Final
 
 import asyncpg
@@ -48,8 +47,7 @@ async def explained(work: Work, database: str, output: Output, listener: Listene
 
 def _of_the_packer(output: Output) -> str:
     """Why what stands behind pg_dump failed, for which pg_dump would only blame the broken pipe."""
-    failed = (one for one in output.ended[1:] if not one.ok and one.status != -signal.SIGPIPE)
-    return next((one.why for one in failed), "")
+    return next((one.why for one in output.ended[1:] if not one.ok and not one.cut_off), "")
 
 
 def _how(output: Output) -> str:

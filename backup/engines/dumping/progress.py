@@ -32,13 +32,16 @@ class Course:
     total_bytes: int
     ratio: float
     _sizes: dict[str, int] = field(default_factory=dict)
+    _tables_bytes: int = 0
     _passed_bytes: int = 0
     _table: str = ""
     _written_then: int = 0
 
     def know(self, tables: Iterable[Table]) -> None:
-        """The tables that there are."""
+        """The tables that there are; with a new snapshot the way begins anew."""
         self._sizes = {table.said: table.size_bytes for table in tables}
+        self._tables_bytes = sum(self._sizes.values())
+        self._passed_bytes, self._table, self._written_then = 0, "", 0
 
     def reach(self, table: str, written_bytes: int) -> None:
         """Another table is begun."""
@@ -49,6 +52,6 @@ class Course:
     def say(self, written_bytes: int) -> None:
         """Tell how far it is."""
         here = within(self._sizes.get(self._table, 0), written_bytes - self._written_then, self.ratio)
-        done = share_of(self.size_bytes, sum(self._sizes.values()), self._passed_bytes + here)
+        done = share_of(self.size_bytes, self._tables_bytes, self._passed_bytes + here)
         what = f"{self.database}: {self._table}" if self._table else self.database
         self.tell(Progress(phase=PHASE, done_bytes=self.before_bytes + done, total_bytes=self.total_bytes, what=what))

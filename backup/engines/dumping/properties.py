@@ -113,16 +113,21 @@ def creation(name: str, of: Properties, *, version: int, tablespace: bool = True
     return " ".join(words)
 
 
+def settings(name: str, of: Properties) -> Iterator[str]:
+    """What has been set for a database, and for roles in it."""
+    database = f"DATABASE {quote_identifier(name)}"
+    for setting in of.settings:
+        whose = f"ALTER ROLE {quote_identifier(setting.role)} IN {database}" if setting.role else f"ALTER {database}"
+        yield f"{whose} SET {quote_identifier(setting.name)} TO {_valued(setting)}"
+
+
 def dressing(name: str, of: Properties) -> Iterator[str]:
-    """What makes an empty database like the one that was dumped: its privileges, settings, comment, and its owner."""
+    """What else makes an empty database like the one that was dumped: its limit, comment, owner, and privileges."""
     database = f"DATABASE {quote_identifier(name)}"
     if of.connection_limit != -1:
         yield f"ALTER {database} CONNECTION LIMIT {of.connection_limit}"
     if of.comment is not None:
         yield f"COMMENT ON {database} IS {quote_literal(of.comment)}"
-    for setting in of.settings:
-        whose = f"ALTER ROLE {quote_identifier(setting.role)} IN {database}" if setting.role else f"ALTER {database}"
-        yield f"{whose} SET {quote_identifier(setting.name)} TO {_valued(setting)}"
     if of.owner:
         yield f"ALTER {database} OWNER TO {quote_identifier(of.owner)}"
     if of.grants is not None:

@@ -1,23 +1,26 @@
 """How the files of a dump are read again: which there are, by which programs, and whether they are whole."""
 
 import asyncio
-from dataclasses import dataclass, field
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from backup.children import Children, Command
 from backup.engines.contract import Contents, Looking
+from backup.engines.dumping.ending import GLOBALS_ENDING, SCRIPT_ENDING, TAIL_BYTES
 from backup.engines.dumping.packing import CUSTOM, DIRECTORY, PLAIN, unpacker
-from backup.engines.dumping.properties import Properties
-from backup.engines.dumping.roles import ENDING as GLOBALS_ENDING
+from backup.engines.dumping.properties import Properties, Setting
+from backup.engines.streams.packing import unreadable
 from backup.errors import BackupError
 from backup.programs import Programs
 from toban.backups import Check, Manifest, Progress, Trouble
 
-PLAIN_ENDING: Final = b"-- PostgreSQL database dump complete"
-TAIL_BYTES: Final = 4096
 READING_SECONDS: Final = 24 * 3600.0  # whoever asks for less ends it before
 PHASE: Final = "verify"
+SETTINGS: Final = "settings.json"
+TELLING: Final = frozenset({Trouble.DAMAGED, Trouble.MISSING})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +53,7 @@ class Told:
     globals: str | None
     passwords: bool
     entries: tuple[Entry, ...]
+    settings: str | None = None  # the file with what was set for the databases: it may hold secrets
 
     def as_json(self) -> dict[str, Any]:
         """As a manifest's detail carries it."""
@@ -58,6 +62,7 @@ class Told:
             "dumped_by": self.dumped_by,
             "globals": self.globals,
             "passwords": self.passwords,
+            "settings": self.settings,
             "databases": [entry.as_json() for entry in self.entries],
         }
 
@@ -82,10 +87,39 @@ def told_by(manifest: Manifest) -> Told:
             globals=detail.get("globals"),
             passwords=bool(detail.get("passwords")),
             entries=entries,
+            settings=detail.get("settings"),
         )
     except (KeyError, TypeError, ValueError) as error:
         why = f"its manifest does not tell of its files ({type(error).__name__}: {error})"
         raise BackupError(f"backup {manifest.id}", why, trouble=Trouble.DAMAGED) from error
+
+
+def keep_settings(place: Path, of: Mapping[str, Properties]) -> str | None:
+    """What was set for each database, in a file of its own: sealed with the others, as a manifest is not."""
+    told = {name: [asdict(one) for one in properties.settings] for name, properties in of.items()}
+    if not any(told.values()):
+        return None
+    path = place / SETTINGS
+    path.touch(mode=0o600, exist_ok=False)
+    path.write_text(json.dumps(told), encoding="utf-8")
+    return SETTINGS
+
+
+async def dressed(told: Told, contents: Contents) -> Told:
+    """The same with what was set for its databases."""
+    if told.settings is None:
+        return told
+    path = await contents.path(told.settings)
+    try:
+        found = json.loads(await asyncio.to_thread(path.read_text, encoding="utf-8"))
+        by_name = {name: tuple(Setting(**one) for one in settings) for name, settings in found.items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise BackupError(told.settings, f"cannot be read ({error})", trouble=Trouble.DAMAGED) from error
+    return replace(told, entries=tuple(_set(entry, by_name.get(entry.name, ())) for entry in told.entries))
+
+
+def _set(entry: Entry, settings: tuple[Setting, ...]) -> Entry:
+    return replace(entry, properties=replace(entry.properties, settings=settings))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,16 +160,16 @@ async def read_through(looking: Looking) -> tuple[Check, ...]:
         checks.append(await _checked(f"{entry.name} read through", _read(told, entry, looking)))
     if told.globals is not None:
         checks.append(await _checked("roles and tablespaces", _read_globals(told.globals, looking)))
+    if told.settings is not None:
+        checks.append(await _checked("settings of databases", _read_settings(told, looking)))
     return tuple(checks)
 
 
 async def _checked(name: str, reading: Any) -> Check:  # noqa: ANN401 - a coroutine of ours
     try:
         return Check(name=name, ok=True, detail=await reading)
-    except BackupError as error:
-        if error.trouble is Trouble.PROGRAM:  # that we cannot read it says nothing of the dump
-            return Check(name=name, ok=None, detail=error.reason)
-        return Check(name=name, ok=False, detail=error.reason)
+    except BackupError as error:  # that we cannot read it, for want of a program, room or time, says nothing of it
+        return Check(name=name, ok=False if error.trouble in TELLING else None, detail=error.reason)
 
 
 async def _read(told: Told, entry: Entry, looking: Looking) -> str:
@@ -153,7 +187,8 @@ async def _read(told: Told, entry: Entry, looking: Looking) -> str:
     output = await looking.around.children.run(
         *source.piped, command, source=source.reading, within_seconds=READING_SECONDS
     )
-    output.checked(entry.file)
+    if not output.ok:
+        raise unreadable(entry.file, output)
     if output.said.strip():
         said = output.said.strip().splitlines()[0]  # as of a compression that this pg_restore was built without
         raise BackupError(entry.file, said, trouble=Trouble.PROGRAM)
@@ -168,14 +203,21 @@ async def _read_globals(name: str, looking: Looking) -> str:
     return "it ends where a whole one ends"
 
 
+async def _read_settings(told: Told, looking: Looking) -> str:
+    found = await dressed(told, looking.contents)
+    return f"{sum(len(entry.properties.settings) for entry in found.entries)} there"
+
+
 async def check_script(name: str, source: Source, children: Children) -> None:
     """Whether a script is whole: psql takes a half one, and says that all is well."""
-    await _tail(name, source, PLAIN_ENDING, children)
+    await _tail(name, source, SCRIPT_ENDING, children)
 
 
 async def _tail(name: str, source: Source, ending: bytes, children: Children) -> None:
-    """Read all of a script, and look whether its last lines are those of a whole one."""
+    """Whether a script's last lines are those of a whole one; what is piped is read wholly for that."""
     tail = Command(words=("tail", "-c", str(TAIL_BYTES), *(("--", str(source.path)) if not source.piped else ())))
     output = await children.run(*source.piped, tail, source=source.reading, within_seconds=READING_SECONDS)
-    if ending not in output.checked(name).stdout:
+    if not output.ok:
+        raise unreadable(name, output)
+    if ending not in output.stdout:
         raise BackupError(name, f"does not end with {ending.decode()!r}", trouble=Trouble.DAMAGED)

@@ -1,14 +1,15 @@
 """What belongs to no database: roles, their memberships and settings, tablespaces; by pg_dumpall, into a small file."""
 
+import asyncio
 from pathlib import Path
 from typing import Final
 
 from backup.children import Command
+from backup.engines.dumping.ending import GLOBALS_ENDING, check_ending
 from backup.engines.dumping.survey import Survey, Work
 from backup.errors import BackupError
 
 FILE: Final = "globals.sql"
-ENDING: Final = b"-- PostgreSQL database cluster dump complete"
 SECONDS: Final = 300.0
 
 
@@ -18,8 +19,10 @@ async def dump_globals(work: Work, survey: Survey, place: Path) -> tuple[str, ..
     words = [
         str(survey.pg_dumpall),
         f"--dbname={work.way.words(work.way.database)}",
+        f"--database={work.way.database}",  # else it goes by `postgres`, which may be closed to us
         "--no-password",
         "--globals-only",
+        "--encoding=UTF8",  # whatever the database has that it asks in
         f"--lock-wait-timeout={round(work.job.lock_wait * 1000)}",
         *(() if with_passwords else ("--no-role-passwords",)),
     ]
@@ -28,6 +31,7 @@ async def dump_globals(work: Work, survey: Survey, place: Path) -> tuple[str, ..
     if not output.ok:
         hint = "leave them out with globals: false, or dump by a superuser"
         raise BackupError(work.what, f"roles and tablespaces: {output.ended[0].why}", hint)
+    await asyncio.to_thread(check_ending, place / FILE, GLOBALS_ENDING)
     return () if with_passwords else (without_passwords(survey.server.role),)
 
 

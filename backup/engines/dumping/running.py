@@ -12,14 +12,18 @@ import asyncpg
 
 from backup.children import Command, Output
 from backup.engines.dumping.counting import Counter, dumped_of, some_of, tables_of
+from backup.engines.dumping.ending import SCRIPT_ENDING, check_ending
 from backup.engines.dumping.failures import MovedError, explained
 from backup.engines.dumping.growing import Growing, growing
 from backup.engines.dumping.listening import Listener
-from backup.engines.dumping.packing import DIRECTORY, Packing
+from backup.engines.dumping.packing import DIRECTORY, PLAIN, Packing
+from backup.engines.dumping.patterns import meant
 from backup.engines.dumping.progress import Course
 from backup.engines.dumping.properties import Properties, asked
-from backup.engines.dumping.survey import Database, Survey, Work, refusal
+from backup.engines.dumping.survey import Database, Survey, Work, is_gone, refusal
+from backup.engines.streams.growth import size_of
 from backup.errors import BackupError
+from backup.repository.turns import finished
 from backup.sql import query
 from toban.backups import StoredFile, TableRows, Trouble
 
@@ -31,6 +35,7 @@ HOLDING: Final[Mapping[str, str]] = {
     "statement_timeout": "0",
     "row_security": "off",  # rather refused than counted in part
     "max_parallel_workers_per_gather": "0",  # the dump is what matters
+    "jit": "off",  # it would be compiled for longer than it saves
 }
 T = TypeVar("T")
 
@@ -64,17 +69,24 @@ class Dumping:
         """Where it is written."""
         return self.place / self.file
 
-    async def run(self) -> Dumped:
-        """Dump it; begin again with a new snapshot where a table went away before pg_dump had hold of it."""
+    async def run(self) -> Dumped | None:
+        """Dump it; begin again with a new snapshot where a table went away before pg_dump had hold of it.
+
+        None where the database itself has gone by now.
+        """
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return await self._attempted()
             except MovedError as error:
                 await asyncio.to_thread(_remove, self.path)
                 if attempt == ATTEMPTS:
-                    hint = "dump when no tables are rewritten, emptied or dropped"
+                    hint = "dump when no tables are rewritten, emptied or dropped, or leave them out: exclude_tables"
                     why = f"{error}, {ATTEMPTS} times"
                     raise BackupError(self.work.what, why, hint, trouble=Trouble.LOCKED) from None
+            except BackupError as error:
+                if not is_gone(error):
+                    raise
+                return None
         raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
     async def _attempted(self) -> Dumped:
@@ -86,6 +98,8 @@ class Dumping:
                 snapshot = await connection.fetchval(query(__package__, "exported"))
                 return await Attempt(self, connection).run(snapshot)
             except LOST as error:
+                if isinstance(error, OSError) and error.filename is not None:
+                    raise  # it is of a file of ours, and no word about the server
                 raise refusal(self.work, error) from error
 
     def commands(self, snapshot: str) -> tuple[Command, ...]:
@@ -148,6 +162,8 @@ class Attempt:
         )
         if not output.ok:
             raise await explained(of.work, of.database.name, output, self._listener)
+        if of.packing.format == PLAIN and of.packing.pipe is None:
+            await asyncio.to_thread(check_ending, of.path, SCRIPT_ENDING)
         return output
 
     async def _follow(self) -> None:
@@ -155,18 +171,19 @@ class Attempt:
         connection, of = self._connection, self._of
         try:
             tables = await tables_of(connection)
+            without = await meant(connection, of.work.job.exclude_tables)
         except asyncpg.LockNotAvailableError as error:
             raise MovedError(f"{of.database.name}: a table was locked as it was looked at") from error
         standby = of.survey.server.standby
-        dumped = dumped_of(tables, of.work.job, standby=standby)
+        dumped = dumped_of(tables, without, standby=standby)
         self._unlogged = tuple(table.said for table in tables if standby and table.unlogged)
         of.course.know(dumped)
         self._counter.know(dumped)
         self._properties = await asked(connection)
         await self._listener.locked.wait()
-        moved = await connection.fetch(query(__package__, "moved"))
+        moved = [row for row in await connection.fetch(query(__package__, "moved")) if row["oid"] not in without]
         if moved:
-            names = ", ".join(f"{row['schema']}.{row['name']}" for row in moved)
+            names = some_of([f"{row['schema']}.{row['name']}" for row in moved])
             raise MovedError(f"{of.database.name}: rewritten, emptied or dropped as the dump began: {names}")
         try:
             await self._counter.run()
@@ -180,7 +197,7 @@ class Attempt:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            self._written = await asyncio.to_thread(_size_of, self._of.path)
+            self._written = await asyncio.to_thread(size_of, self._of.path)
             self._of.course.say(self._written)
 
     def _dumped(self, digest: StoredFile | None) -> Dumped:
@@ -207,18 +224,11 @@ async def _beside(work: Coroutine[Any, Any, T]) -> AsyncIterator["asyncio.Task[T
         yield task
     finally:
         task.cancel()
-        await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()  # looked at: whoever awaits the task has it raised
-
-
-def _size_of(path: Path) -> int:
-    try:
-        if path.is_dir():
-            return sum(member.stat().st_size for member in path.iterdir())
-        return path.stat().st_size
-    except OSError:  # not there yet, or just removed
-        return 0
+        try:
+            await finished(asyncio.wait([task]))  # a time limit and a stop may come one upon the other
+        finally:
+            if not task.cancelled():
+                task.exception()  # looked at: whoever awaits the task has it raised
 
 
 def _remove(path: Path) -> None:

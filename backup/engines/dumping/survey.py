@@ -1,7 +1,7 @@
 """What there is to dump: the server, its databases, the programs that fit; and what of it cannot be read."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +76,7 @@ class Survey:
     pg_dump: Path
     pg_dumpall: Path
     dumped_by: int  # the major version of these programs
+    notes: tuple[str, ...] = ()  # of what there is and will not be in it
 
     @property
     def source_bytes(self) -> int:
@@ -104,16 +105,15 @@ async def working(making: Making) -> AsyncIterator[Work]:
 
 
 async def surveyed(work: Work) -> Survey:
-    """Look at everything; raises for what is plain already."""
+    """The server, its databases, the programs; raises for what is plain already."""
     async with work.way.connected() as connection:
         server = await _server(connection)
-        databases = await _databases(connection, work)
-    for database in databases:
-        await _check_readable(work, database, server)
-    return await asyncio.to_thread(_with_programs, work, server, databases)
+        there = await connection.fetch(query(__package__, "databases"))
+    databases, notes = _chosen(there, work, server)
+    return await asyncio.to_thread(_with_programs, work, server, databases, notes)
 
 
-def _with_programs(work: Work, server: Server, databases: tuple[Database, ...]) -> Survey:
+def _with_programs(work: Work, server: Server, databases: tuple[Database, ...], notes: tuple[str, ...]) -> Survey:
     """The programs of the server's version, else of the next newer one."""
     pg_dump, pg_dumpall = (
         work.around.programs.postgresql(name, major=server.major, or_newer=True) for name in ("pg_dump", "pg_dumpall")
@@ -124,6 +124,7 @@ def _with_programs(work: Work, server: Server, databases: tuple[Database, ...]) 
         pg_dump=pg_dump,
         pg_dumpall=pg_dumpall,
         dumped_by=version_of(pg_dump) or server.major,
+        notes=notes,
     )
 
 
@@ -134,24 +135,36 @@ async def _server(connection: Any) -> Server:  # noqa: ANN401 - asyncpg ships no
     return Server(**told)
 
 
-async def _databases(connection: Any, work: Work) -> tuple[Database, ...]:  # noqa: ANN401 - asyncpg ships no types
-    there = await connection.fetch(query(__package__, "databases"))
+def _chosen(there: Sequence[Any], work: Work, server: Server) -> tuple[tuple[Database, ...], tuple[str, ...]]:
+    """The databases to dump, and a note for each that is chosen and cannot be: none is left out in silence."""
     chosen = [row for row in there if work.chosen(row["name"]) and not row["name"].startswith(PARTIAL)]
-    closed = next((row["name"] for row in chosen if not row["enterable"]), None)
-    if closed is not None:
-        mend = f"GRANT CONNECT ON DATABASE {quote_identifier(closed)} TO {quote_identifier(_role(work))}"
-        raise BackupError(work.what, f"may not connect to database {closed}", mend, trouble=Trouble.PRIVILEGE)
-    if not chosen:
-        names = ", ".join(row["name"] for row in there)
+    found = [row for row in chosen if row["closed"] is None]
+    barred = next((row["name"] for row in found if not row["enterable"]), None)
+    if barred is not None:
+        mend = f"GRANT CONNECT ON DATABASE {quote_identifier(barred)} TO {quote_identifier(server.role)}"
+        raise BackupError(work.what, f"may not connect to database {barred}", mend, trouble=Trouble.PRIVILEGE)
+    if not found:
+        names = ", ".join(row["name"] + (f" (it {row['closed']})" if row["closed"] else "") for row in there)
         hint = "look at databases of the target or the job"
         raise BackupError(work.what, f"no database is chosen of {names}", hint, trouble=Trouble.CONFIGURATION)
-    return tuple(Database(name=row["name"], size_bytes=row["size_bytes"] or 0) for row in chosen)
+    notes = [f"database {row['name']} is not in it: it {row['closed']}" for row in chosen if row["closed"] is not None]
+    return tuple(Database(name=row["name"], size_bytes=row["size_bytes"] or 0) for row in found), tuple(notes)
+
+
+async def check_readable(work: Work, survey: Survey) -> None:
+    """What pg_dump would fail on after hours is said at once, with its mend."""
+    for database in survey.databases:
+        await _check_readable(work, database, survey.server)
 
 
 async def _check_readable(work: Work, database: Database, server: Server) -> None:
-    """What pg_dump would fail on after hours is said at once, with its mend."""
-    async with work.way.connected(database.name) as connection:
-        found = await connection.fetch(query(__package__, "unreadable"))
+    try:
+        async with work.way.connected(database.name) as connection:
+            found = await connection.fetch(query(__package__, "unreadable"))
+    except BackupError as error:
+        if is_gone(error):
+            return  # there is nothing to read; its turn will tell
+        raise
     role = quote_identifier(server.role)
     closed = [f"{row['schema']}.{row['name']}" for row in found if row["want"] == "privilege"]
     if closed:
@@ -161,10 +174,16 @@ async def _check_readable(work: Work, database: Database, server: Server) -> Non
     if veiled:
         why = f"row security hides rows of database {database.name} from role {server.role}: {', '.join(veiled)}"
         raise BackupError(work.what, why, f"ALTER ROLE {role} BYPASSRLS", trouble=Trouble.PRIVILEGE)
+    shut = [row["name"] for row in found if row["want"] == "object"]
+    if shut:
+        why = f"role {server.role} may not read large objects in database {database.name}: {', '.join(shut)}"
+        mend = f"GRANT SELECT ON LARGE OBJECT {', '.join(shut)} TO {role}, or dump as a superuser"
+        raise BackupError(work.what, why, mend, trouble=Trouble.PRIVILEGE)
 
 
-def _role(work: Work) -> str:
-    return work.way.dsn.parts.username or "toban"
+def is_gone(error: BackupError) -> bool:
+    """Whether there is no way in because the database was dropped, or has another name now."""
+    return isinstance(error.__cause__, asyncpg.InvalidCatalogNameError)
 
 
 def refusal(work: Work, error: BaseException) -> BackupError:

@@ -1,12 +1,15 @@
 """What a copy is: a second place that takes backups and WAL, lists them, and gives them back."""
 
+import json
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Final, Protocol
 
 from backup.engines.contract import Tell
 from backup.errors import BackupError
 from toban.backups import BackupRecord, Marks, Status, Trouble
+from toban.secrets import Secret
 
 _ARCHIVED: Final = re.compile(r"[0-9A-F]{8}(?:[0-9A-F]{16})?(?:\..+)?|identity\.json")
 _UNFINISHED: Final = re.compile(r"\.(?:partial|push|tmp)(?:\.|$)")
@@ -24,15 +27,18 @@ class Copy(Protocol):
         """See that it can be reached, and is the place that it was; make it at the first time."""
         ...
 
-    async def push(self, record: BackupRecord, tell: Tell) -> None:
-        """Take a backup with all that it builds on, and what is known of it. One that is there is not sent again."""
+    async def push(self, record: BackupRecord, tell: Tell, secret: Secret | None = None) -> None:
+        """Take a backup with all that it builds on, and what is known of it. One that is there is not sent again.
+
+        `secret` is the password of its job, where restic keeps it.
+        """
         ...
 
     async def records(self) -> tuple[BackupRecord, ...]:
         """What is there, newest first. One that is not whole any more is damaged."""
         ...
 
-    async def pull(self, record: BackupRecord, tell: Tell) -> BackupRecord:
+    async def pull(self, record: BackupRecord, tell: Tell, secret: Secret | None = None) -> BackupRecord:
         """Bring one of its `records` back into the repository, with all that it builds on."""
         ...
 
@@ -70,9 +76,27 @@ def sound(line: Collection[BackupRecord]) -> Collection[BackupRecord]:
     return line
 
 
-def beliefs(marks: Marks) -> tuple[object, ...]:
-    """What is known of a backup wherever it lies."""
-    return marks.verification, marks.proof, marks.inconclusive, marks.pinned
+def learned(there: Marks, here: Marks) -> Marks:
+    """What is known here, for there. When its bytes were read is a matter of the place where they lie."""
+    return replace(here, verification=there.verification or here.verification)
+
+
+def is_news(there: Marks, here: Marks) -> bool:
+    """Whether more, or something else, is known here; to which copies it went is nothing to a copy."""
+    return learned(there, here) != replace(there, copies=here.copies)
+
+
+def another_owner(name: str, content: bytes, identity: str, mend: str) -> BackupError | None:
+    """Why a place is not ours to write to, by what it says of whose it is; None where it is ours."""
+    try:
+        said = str(json.loads(content)["identity"])
+    except (ValueError, KeyError, TypeError):
+        said = ""
+    if said == identity:
+        return None
+    why = f"holds the copies of another repository ({said or 'it does not say which'})"
+    hint = f"name a place that is this one's alone; if this one takes that one's place for good: {mend}"
+    return BackupError(f"copy {name}", why, hint, trouble=Trouble.CONFIGURATION)
 
 
 def is_archived(name: str) -> bool:

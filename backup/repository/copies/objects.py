@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +14,7 @@ import structlog
 from backup.engines.contract import Tell
 from backup.errors import BackupError
 from backup.repository.copies.archive import archived, begin, complete, sent, wanted
-from backup.repository.copies.contract import beliefs, is_archived, sound
+from backup.repository.copies.contract import another_owner, is_archived, is_news, learned, sound
 from backup.repository.copies.store import Store
 from backup.repository.description import described
 from backup.repository.durable import unusable
@@ -23,7 +24,9 @@ from backup.repository.listing import parsed_marks, stamp_of, with_marks
 from backup.repository.partials import Fetch
 from backup.repository.repository import Repository
 from backup.repository.turns import finished
-from toban.backups import BackupRecord, Marks, Method, Progress, Status, StoredFile, Trouble
+from backup.wal.place import IDENTITY, read_document
+from toban.backups import BackupRecord, Manifest, Marks, Method, Progress, Status, StoredFile, Trouble
+from toban.secrets import Secret
 
 PIECE_BYTES: Final = 1024 * 1024
 RANGE_BYTES: Final = 4 * 1024 * 1024  # a request each
@@ -39,15 +42,23 @@ class ObjectCopy:
         self.name = name
         self._home = repository
         self._store = store
+        self._closed: BackupError | None = None  # why it is only to be read
 
     async def open(self) -> None:
-        """See that it answers, and let it describe itself."""
-        if await self._store.read(DESCRIPTION, most_bytes=MOST_BYTES) is None:
-            now = self._home.around.clock.now()
-            await self._store.write(DESCRIPTION, described(self._home.identity or "", now), new=False)
+        """See that it answers, and let it describe itself; what is another repository's is only read."""
+        ours, now = self._home.identity or "", self._home.around.clock.now()
+        said = await self._store.read(DESCRIPTION, most_bytes=MOST_BYTES)
+        if said is None:
+            said = described(ours, now)
+            await self._store.write(DESCRIPTION, said, new=False)
+        self._closed = another_owner(self.name, said, ours, f"remove {DESCRIPTION} there")
 
-    async def push(self, record: BackupRecord, tell: Tell) -> None:
+    async def push(self, record: BackupRecord, tell: Tell, secret: Secret | None = None) -> None:  # noqa: ARG002 - of restic, which has its own way there
         """Take a backup with all that it builds on, and what is known of it."""
+        self._must_be_open()
+        if record.manifest.method is Method.FILES:
+            why = f"lies in restic's repository, which does not go to {self.name}"
+            raise BackupError(record.id, why, "let `restic copy` do that", trouble=Trouble.CONFIGURATION)
         for one in sound(await asyncio.to_thread(self._home.lineage, record)):
             await self._push(one, tell)
 
@@ -61,7 +72,7 @@ class ObjectCopy:
                         found.append(await self._record(target, method, key, sizes))
         return tuple(sorted(found, key=lambda one: (one.manifest.created_at, one.id), reverse=True))
 
-    async def pull(self, record: BackupRecord, tell: Tell) -> BackupRecord:
+    async def pull(self, record: BackupRecord, tell: Tell, secret: Secret | None = None) -> BackupRecord:  # noqa: ARG002 - likewise
         """Bring one back into the repository, with all that it builds on."""
         there = {(one.manifest.target, one.id): one for one in await self.records()}
         line = [record]
@@ -78,12 +89,14 @@ class ObjectCopy:
 
     async def remove(self, record: BackupRecord, why: str) -> None:
         """Take one away, its manifest first."""
+        self._must_be_open()
         logger.info("copy_removed", copy=self.name, backup=record.id, why=why)
         await self._store.delete([f"{record.place}/{MANIFEST}"])
         await self._store.delete(sorted((await self._store.sizes(record.place)).keys()))
 
     async def sweep(self) -> tuple[str, ...]:
         """Clear away what has had no manifest for long."""
+        self._must_be_open()
         done: list[str] = []
         before = self._home.around.clock.now() - UNCOMPLETED_SECONDS
         for target in await self._store.folders(""):
@@ -99,12 +112,14 @@ class ObjectCopy:
 
     async def push_wal(self, target: str, tell: Tell) -> int:
         """Send what is archived here and not there."""
+        self._must_be_open()
         place = self._home.wal_place(target)
 
         async def send(name: str) -> None:
             await self._store.send(f"{target}/{WAL}/{name}", _pieces(place / name), here[name], new=True)
 
         here = await asyncio.to_thread(archived, place)
+        await self._must_be_of_our_server(target, place)
         return await sent(here, await self.wal(target), send, f"WAL of {target} in {self.name}", tell)
 
     async def wal(self, target: str) -> Mapping[str, int]:
@@ -131,25 +146,39 @@ class ObjectCopy:
 
     async def remove_wal(self, target: str, names: Collection[str]) -> int:
         """Take archived files away."""
+        self._must_be_open()
         there = [name for name in await self.wal(target) if name in names]
         await self._store.delete([f"{target}/{WAL}/{name}" for name in there])
         return len(there)
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
+    def _must_be_open(self) -> None:
+        if self._closed is not None:
+            raise self._closed
+
+    async def _must_be_of_our_server(self, target: str, place: Path) -> None:
+        """Segments of two servers have the same names: nothing tells them apart once they lie side by side."""
+        theirs = await self._store.read(f"{target}/{WAL}/{IDENTITY}", most_bytes=MOST_BYTES)
+        ours = await asyncio.to_thread(read_document, str(place / IDENTITY))
+        if theirs is not None and ours is not None and _document(theirs) != ours:
+            why = f"the WAL of {target} there is of another server"
+            hint = "remove it there, or name another place"
+            raise BackupError(f"copy {self.name}", why, hint, trouble=Trouble.CONFIGURATION)
+
     async def _push(self, record: BackupRecord, tell: Tell) -> None:
         place = f"{record.manifest.target}/{record.manifest.method}/{record.id}"
-        manifest = written_manifest(record.manifest)
         known = await self._store.read(f"{place}/{MANIFEST}", most_bytes=MOST_BYTES)
-        if known is not None and known != manifest:
+        if known is not None and not _is_of(record.manifest, known):
             why = f"another backup of that id is in {self.name}"
             raise BackupError(record.id, why, "remove that one first", trouble=Trouble.REPOSITORY)
         if known is None:
             await self._push_files(record, place, tell)
-        if record.marks != Marks() and beliefs(await self._marks(place)) != beliefs(record.marks):
-            await self._store.write(f"{place}/{MARKS}", written(record.marks), new=False)
+        there = await self._marks(place)
+        if is_news(there, record.marks):
+            await self._store.write(f"{place}/{MARKS}", written(learned(there, record.marks)), new=False)
         if known is None:
-            await self._store.write(f"{place}/{MANIFEST}", manifest, new=True)
+            await self._store.write(f"{place}/{MANIFEST}", written_manifest(record.manifest), new=True)
 
     async def _push_files(self, record: BackupRecord, place: str, tell: Tell) -> None:
         total, done = record.manifest.size_bytes, 0
@@ -212,11 +241,29 @@ class ObjectCopy:
         return StoredFile(path=file.path, size_bytes=size, sha256=digest.hexdigest())
 
 
+def _document(content: bytes) -> object:
+    try:
+        return json.loads(content)
+    except ValueError:
+        return None
+
+
+def _is_of(manifest: Manifest, content: bytes) -> bool:
+    """Whether a manifest there is this one, however it was written: another version of Toban writes more or less."""
+    try:
+        return parsed_manifest(content, manifest.target, manifest.method, manifest.id) == manifest
+    except FormError:
+        return False
+
+
 async def _pieces(path: Path) -> AsyncIterator[bytes]:
     """A file, piece by piece."""
-    with await asyncio.to_thread(path.open, "rb") as file:
-        while piece := await asyncio.to_thread(file.read, PIECE_BYTES):
-            yield piece
+    try:
+        with await asyncio.to_thread(path.open, "rb") as file:
+            while piece := await asyncio.to_thread(file.read, PIECE_BYTES):
+                yield piece
+    except OSError as error:
+        raise unusable(path, error) from error
 
 
 async def _checked(path: Path, file: StoredFile, on_bytes: Callable[[int], None]) -> AsyncIterator[bytes]:

@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from backup.children import Command
+from backup.children import NO_SPACE, Command
 from backup.engines.basing.checking import BASE, UNLISTED, WAL, archive_stem, archives
 from backup.engines.basing.copying import DATA, PLAIN
 from backup.engines.basing.manifests import NAME, read_manifest
 from backup.engines.contract import Contents, Surroundings, Tell
 from backup.engines.streams.packing import unpacking
 from backup.errors import BackupError
+from backup.repository.turns import finished
 from toban.backups import BackupRecord, Progress, Trouble
 
 COMBINE: Final = "pg_combinebackup"
@@ -48,7 +49,7 @@ async def lay_out(lineage: Lineage, stage: Path, around: Surroundings, *, jobs: 
             await asyncio.to_thread(folders[-1].mkdir, mode=MODE, parents=True)
             await _one(record, contents, folders[-1], around, jobs)
         await _combine(lineage[-1][0], folders, stage, around)
-        await asyncio.to_thread(shutil.rmtree, parts)
+        await finished(asyncio.to_thread(shutil.rmtree, parts))
 
 
 async def _one(record: BackupRecord, contents: Contents, into: Path, around: Surroundings, jobs: int) -> None:
@@ -72,7 +73,7 @@ async def _one(record: BackupRecord, contents: Contents, into: Path, around: Sur
         except BaseExceptionGroup as group:  # the first tells why; the others were only stopped
             raise group.exceptions[0] from None
         await asyncio.to_thread(shutil.copyfile, await contents.path(NAME), into / NAME)
-    await asyncio.to_thread(_complete, into)
+    await finished(asyncio.to_thread(_complete, into))
 
 
 def _prepare(into: Path, record: BackupRecord) -> None:
@@ -107,6 +108,8 @@ async def _combine(record: BackupRecord, folders: list[Path], stage: Path, aroun
 
 async def _run(around: Surroundings, record: BackupRecord, *commands: Command, source: Path | None = None) -> None:
     output = await around.children.run(*commands, source=source, within_seconds=WITHIN_SECONDS)
+    if not output.ok and any(words in output.said for words in NO_SPACE):  # tar's last words are others
+        raise BackupError(f"restore of {record.id}", "no space left where it is laid out", trouble=Trouble.SPACE)
     output.checked(f"restore of {record.id}")
 
 

@@ -6,6 +6,7 @@ The repository is closed to everybody but us. Whether the server's account can f
 import asyncio
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,12 +15,13 @@ from backup.children import Command
 from backup.engines.contract import Surroundings, Tell
 from backup.errors import BackupError
 from backup.programs import Account, becoming
-from backup.restore.contract import Wanted
+from backup.repository.turns import finished
+from backup.restore.contract import Aim, Wanted
 from backup.restore.recovery import Course, staged
 from backup.wal.command import restore_command
 from backup.wal.fetching import fetch
 from backup.wal.manner import Manner, known_manner
-from backup.wal.segments import SEGMENT_BYTES, history_name, lsn_number, segment_name, segment_number
+from backup.wal.segments import SEGMENT_BYTES, history_name, lsn_number, segment_name, segment_number, stored
 from toban.backups import BackupRecord, Progress, Trouble
 
 FOLDER: Final = "toban-wal"
@@ -56,31 +58,36 @@ async def feed(
 ) -> Feed:
     """Find the way, or lay the WAL out in the data directory that is being filled."""
     place = wanted.wal_place
-    if place is None or not (course.segments or course.partial):
+    whole, half = ((), None) if place is None else await asyncio.to_thread(_wanted, course, wanted.record, place)
+    if place is None or not (whole or half):
         return Feed(restore_command=NOTHING)
     command = restore_command(
         place.parent.parent, place.parent.name, identity=wanted.identity, partial=True, accept_gap=wanted.accept_gap
     )
-    if course.segments and await _works(command, course.segments[0], stage, owner, around):
+    if whole and await _works(command, whole[0], stage, owner, around):
         return Feed(restore_command=command)
     manner = await asyncio.to_thread(known_manner, str(place))
     manner.identity = str(wanted.identity) if wanted.identity is not None else manner.identity
-    count = await _lay_out(course, place, stage / FOLDER, manner, tell)
+    names = (*whole, half) if half is not None else whole
+    count = await _lay_out(names, course.timeline, place, stage / FOLDER, manner, tell)
     return Feed(restore_command=staged(str(home / FOLDER)), staged=count)
 
 
-async def must_carry_on(course: Course, record: BackupRecord, stage: Path, around: Surroundings) -> None:
+async def must_carry_on(
+    course: Course, record: BackupRecord, place: Path | None, stage: Path, around: Surroundings
+) -> None:
     """Refuse where the WAL that is kept begins behind the backup's last segment, and that one does not lead over to it.
 
     The backup holds a copy of its last segment. When the server began another one right behind it, nothing else was
-    written there; else a recovery would end in it, without a word.
+    written there; else a recovery would end in it, without a word. What is kept of that segment goes before the copy.
     """
     told = record.manifest
     size = int(told.detail.get("segment_bytes", SEGMENT_BYTES))
-    last = (lsn_number(told.stop_lsn or "0/0") - 1) // size
-    if not course.segments or segment_number(course.segments[0], size) <= last:
+    name = _last_segment(record)
+    if not course.segments or segment_number(course.segments[0], size) <= segment_number(name, size):
         return
-    name = segment_name(told.timeline or 1, last, size)
+    if place is not None and await asyncio.to_thread(_ending, record, place) is not None:
+        return
     program = around.programs.postgresql("pg_waldump", major=int(told.server_version.partition(".")[0]))
     words = (str(program), "--rmgr=XLOG", f"--start={told.stop_lsn}", f"--path={stage / 'pg_wal'}", name, name)
     output = await around.children.run(
@@ -90,6 +97,29 @@ async def must_carry_on(course: Course, record: BackupRecord, stage: Path, aroun
     if "SWITCH" not in output.text:
         why = f"segment {name} is missing, in which this backup ends, and its own copy does not lead on"
         raise BackupError(f"restore of {record.id}", why, "restore to the backup's own end", trouble=Trouble.MISSING)
+
+
+def _wanted(course: Course, record: BackupRecord, place: Path) -> tuple[tuple[str, ...], str | None]:
+    """The segments that are kept, and the one that was still being received. It blocks.
+
+    That in which the backup ends is one of them: behind the end something may stand that the backup's copy has not.
+    """
+    ending = None if course.moment.aim is Aim.BACKUP else _ending(record, place)
+    first = () if ending is None else (ending,)
+    return tuple(dict.fromkeys((*first, *course.segments))), course.partial
+
+
+def _last_segment(record: BackupRecord) -> str:
+    """The one in which a backup ends."""
+    told = record.manifest
+    size = int(told.detail.get("segment_bytes", SEGMENT_BYTES))
+    return segment_name(told.timeline or 1, max(lsn_number(told.stop_lsn or "0/0") - 1, 0) // size, size)
+
+
+def _ending(record: BackupRecord, place: Path) -> str | None:
+    """The same, where it is kept whole. It blocks."""
+    name = _last_segment(record)
+    return name if stored(place, name) is not None else None
 
 
 async def _works(command: str, segment: str, stage: Path, owner: Account | None, around: Surroundings) -> bool:
@@ -116,16 +146,16 @@ def _make(folder: Path, home: Path, owner: Account | None) -> None:
         home.chmod(0o711)  # what is in there is closed itself
 
 
-async def _lay_out(course: Course, place: Path, into: Path, manner: Manner, tell: Tell) -> int:
+async def _lay_out(names: Sequence[str], timeline: int, place: Path, into: Path, manner: Manner, tell: Tell) -> int:
     """Segments and histories in the clear; how many segments."""
     await asyncio.to_thread(into.mkdir, mode=MODE)
-    names = [*course.segments, *([course.partial] if course.partial else [])]
     for done, name in enumerate(names):
         tell(Progress(phase="wal", what=name, done_bytes=done, total_bytes=len(names)))
-        if not await asyncio.to_thread(fetch, name, into / name, place, manner, partial=True, accept_gap=True):
+        fetching = asyncio.to_thread(fetch, name, into / name, place, manner, partial=True, accept_gap=True)
+        if not await finished(fetching):
             raise BackupError(f"{place}/{name}", "has gone while it was read", trouble=Trouble.MISSING)
-    for timeline in {int(name[:8], 16) for name in names} | {course.timeline}:
-        name = history_name(timeline)
-        if timeline > 1:
-            await asyncio.to_thread(fetch, name, into / name, place, manner)
+    for history in sorted({int(name[:8], 16) for name in names} | {timeline}):
+        if history > 1:
+            named = history_name(history)
+            await finished(asyncio.to_thread(fetch, named, into / named, place, manner))
     return len(names)

@@ -1,60 +1,60 @@
 """What a restored data directory needs to become a server of its own: configuration where it is looked for, recovery.
 
-The files that lay outside of the old data directory come to lie within the new one, and it is told so.
+The files that lay outside of the old data directory come to lie within the new one. What leads to them is written so
+that the folder can be moved, and nothing in it leads to where the old server was: that one may be there still.
 """
 
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from backup.engines.basing.configuration import FOLDER, INCLUDE, unquoted
+from backup.engines.basing.configuration import DEEPEST, FOLDER
+from backup.engines.basing.naming import INCLUDES, RULE_FILES, TLS_FILES, Grammar, Named, in_rules, in_settings
 from backup.restore.recovery import quoted, written
 
 AUTO: Final = "postgresql.auto.conf"
 MAIN: Final = "postgresql.conf"
 RULES: Final = "pg_hba.conf"
+NAMES: Final = "pg_ident.conf"
 SIGNAL: Final = "recovery.signal"
 STALE: Final = ("standby.signal", "postmaster.pid", "postmaster.opts", "recovery.conf", "recovery.done")
-SETTINGS: Final = frozenset(
-    {"hba_file", "ident_file", "ssl_cert_file", "ssl_key_file", "ssl_ca_file", "ssl_crl_file", "ssl_dh_params_file"}
-)
 USUAL_RULES: Final = "local all all peer\nhost all all 127.0.0.1/32 scram-sha-256\nhost all all ::1/128 scram-sha-256\n"
-HEAD: Final = "# From here on by Toban's restore: the files that lay outside of the old data directory."
+OFF: Final = "#{line}  # off by Toban's restore: it led to where the old server was"
+MODE: Final = 0o600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """The configuration files of a backup that lay outside: which setting named each, and where it is in the clear."""
+    """What a backup knows of the configuration: the files that lay outside, and where the old server had its own."""
 
-    kept: Sequence[Mapping[str, Any]] = ()
-    clear: Mapping[str, Path] = field(default_factory=dict)  # by its path in the backup
+    kept: Sequence[Mapping[str, Any]] = ()  # which setting named each, and where it lies in the backup
+    clear: Mapping[str, Path] = field(default_factory=dict)  # by its path in the backup: where it is in the clear
+    files: Mapping[str, str] = field(default_factory=dict)  # by setting; older backups do not say
+    home: str | None = None  # the old data directory, where it is known
 
 
-def configure(stage: Path, home: Path, found: Configuration, old_home: str | None) -> list[str]:
+def configure(stage: Path, found: Configuration) -> list[str]:
     """Put the configuration in place; what is to be said of it. It blocks."""
-    left: list[str] = []
-    known = frozenset(str(one["path"]) for one in found.kept)
-    moved = _Moved(known=known, old_home=old_home or str(home), home=home)
     for one in found.kept:
-        copied = stage / str(one["stored"])
-        copied.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        text = found.clear[str(one["stored"])].read_bytes()
-        copied.write_bytes(moved.file(text, str(one["path"])) if _is_read(one) else text)
-        copied.chmod(0o600)
-    main = next((one for one in found.kept if one["setting"] == "config_file"), None)
-    if main is not None:
-        shutil.copyfile(stage / str(main["stored"]), stage / MAIN)
-    elif (stage / MAIN).exists() and known:
-        (stage / MAIN).write_bytes(moved.file((stage / MAIN).read_bytes(), f"{moved.old_home}/{MAIN}"))
-    left += _complete(stage)
-    told = _told(found.kept, home, with_home=main is not None)
-    if told:
-        with (stage / MAIN).open("a", encoding="utf-8") as file:
-            file.write("\n".join(("", HEAD, *told, "")))
-    return left
+        _write(stage / str(one["stored"]), found.clear[str(one["stored"])].read_bytes())
+    moved = _Moved(stage, found)
+    if moved.brought("config_file", MAIN):
+        moved.lead(stage / MAIN, moved.origin("config_file", MAIN), in_settings)
+    else:
+        _write(stage / MAIN, b"# The old server's configuration was not in the backup: all is at its default.\n")
+        moved.left.append(f"the server's configuration was not in the backup: write {MAIN} anew")
+    if (stage / AUTO).exists():
+        moved.lead(stage / AUTO, f"{moved.home}/{AUTO}", in_settings)
+    for setting, name, usual in zip(RULE_FILES, (RULES, NAMES), (USUAL_RULES, ""), strict=True):
+        if moved.brought(setting, name):
+            moved.lead(stage / name, moved.origin(setting, name), in_rules)
+        else:
+            _write(stage / name, usual.encode())
+            if usual:
+                moved.left.append(f"who may connect was not in the backup: {name} lets in local connections alone")
+    return moved.left
 
 
 def recover(stage: Path, settings: Mapping[str, str]) -> None:
@@ -62,9 +62,9 @@ def recover(stage: Path, settings: Mapping[str, str]) -> None:
     for name in STALE:
         (stage / name).unlink(missing_ok=True)
     auto = stage / AUTO
-    existing = auto.read_text(encoding="utf-8", errors="surrogateescape") if auto.exists() else ""
-    _write(auto, written(existing, settings))
-    _write(stage / SIGNAL, "")
+    existing = auto.read_bytes().decode("utf-8", "surrogateescape") if auto.exists() else ""
+    _write(auto, written(existing, settings).encode("utf-8", "surrogateescape"))
+    _write(stage / SIGNAL, b"")
 
 
 def give(stage: Path, uid: int, gid: int) -> None:
@@ -75,70 +75,96 @@ def give(stage: Path, uid: int, gid: int) -> None:
     os.chown(stage, uid, gid)
 
 
-def _is_read(one: Mapping[str, Any]) -> bool:
-    """Whether the server reads it as a configuration file that may include others."""
-    return one["setting"] in ("config_file", "include")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Moved:
     """What lay where, and lies where now."""
 
-    known: frozenset[str]  # files that are in the backup, from outside of the data directory
-    old_home: str
-    home: Path
+    def __init__(self, stage: Path, found: Configuration) -> None:
+        self.left: list[str] = []
+        self.home = found.home or str(stage)
+        self._stage = stage
+        self._known = frozenset(str(one["path"]) for one in found.kept)
+        self._told = {str(one["setting"]): str(one["path"]) for one in found.kept} | dict(found.files)
+        self._read: dict[str, str] = {}  # by setting, out of the files themselves
+        self._led: set[Path] = set()
 
-    def file(self, content: bytes, path: str) -> bytes:
-        """A configuration file whose includes lead to where those files lie now."""
-        lines = content.decode("utf-8", "surrogateescape").splitlines()
-        return "\n".join([*(self._line(line, path) for line in lines), ""]).encode("utf-8", "surrogateescape")
+    def origin(self, setting: str, name: str) -> str:
+        """Where the old server had one of its files."""
+        return self._told.get(setting) or self._read.get(setting) or f"{self.home}/{name}"
 
-    def _line(self, line: str, path: str) -> str:
-        found = INCLUDE.match(line)
-        if found is None:
-            return line
-        meant = os.path.normpath(Path(path).parent / unquoted(found["value"]))
-        now = self._now(meant)
-        return f"#{line}  # not in the backup" if now is None else f"{found['head']}{quoted(now)}{found['tail']}"
+    def brought(self, setting: str, name: str) -> bool:
+        """Whether it is in the backup: then it lies where a server looks for it that is told nothing."""
+        there = self._place(self.origin(setting, name))
+        if there is None or not there.is_file():
+            return False
+        if there != self._stage / name:
+            _write(self._stage / name, there.read_bytes())
+        return True
 
-    def _now(self, meant: str) -> str | None:
-        if meant in self.known or any(one.startswith(f"{meant}/") for one in self.known):
-            return f"{self.home}/{FOLDER}{meant}"
-        if meant.startswith(f"{self.old_home}/"):
-            return f"{self.home}{meant.removeprefix(self.old_home)}"
+    def lead(self, path: Path, origin: str, grammar: Grammar, depth: int = 0) -> None:
+        """Let a file, and those that it includes, lead to where everything is now."""
+        if path in self._led or depth > DEEPEST or not path.is_file():
+            return
+        self._led.add(path)
+        lines = path.read_bytes().decode("utf-8", "surrogateescape").split("\n")
+        led = [self._line(line, _Within(path=path, origin=origin, grammar=grammar, depth=depth)) for line in lines]
+        _write(path, "\n".join(led).encode("utf-8", "surrogateescape"))
+
+    def _line(self, line: str, within: "_Within") -> str:
+        for named in reversed(list(within.grammar(line))):  # from the end, so that the places before it hold
+            now = self._now(named, within)
+            if now is None:
+                return OFF.format(line=line.rstrip("\r"))
+            written_now = quoted(now) if within.grammar is in_settings else '"' + now.replace('"', '""') + '"'
+            line = line[: named.begins] + written_now + line[named.ends :]
+        return line
+
+    def _now(self, named: Named, within: "_Within") -> str | None:
+        """What a line is to name instead; None where it is not to hold any more."""
+        if named.word in INCLUDES:
+            return self._included(named, within)
+        meant = os.path.normpath(Path(self.home) / named.path)
+        if named.word not in TLS_FILES:  # where the data, the rules, this very file are: a server finds them by itself
+            self._read[named.word] = meant
+            return None
+        there = self._place(meant)
+        if there is None and named.path:
+            self.left.append(f"{named.word} is {meant}, which was not in the backup")
+        return named.path if there is None else os.path.relpath(there, self._stage)
+
+    def _included(self, named: Named, within: "_Within") -> str | None:
+        meant = os.path.normpath(Path(within.origin).parent / named.path)
+        there = self._place(meant)
+        if there is None or not there.exists():
+            if named.word in ("include", "@"):
+                self.left.append(f"{meant}, which {within.origin} includes, was not in the backup: that line is off")
+            return None
+        for one in sorted(there.glob("*.conf")) if there.is_dir() else ():
+            self.lead(one, f"{meant}/{one.name}", within.grammar, within.depth + 1)
+        self.lead(there, meant, within.grammar, within.depth + 1)
+        return os.path.relpath(there, within.path.parent)
+
+    def _place(self, meant: str) -> Path | None:
+        """Where it is now; None for what is not in the backup."""
+        if meant in self._known or any(one.startswith(f"{meant}/") for one in self._known):
+            return self._stage / (FOLDER + meant)
+        if meant.startswith(f"{self.home}/"):
+            return self._stage / meant.removeprefix(f"{self.home}/")
         return None
 
 
-def _told(kept: Sequence[Mapping[str, Any]], home: Path, *, with_home: bool) -> list[str]:
-    """The settings that name the files where they are now."""
-    if not kept:
-        return []
-    first = [f"data_directory = {quoted(str(home))}"] if with_home else []
-    own = [f"{one['setting']} = {quoted(str(home / str(one['stored'])))}" for one in kept if one["setting"] in SETTINGS]
-    settings = {str(one["setting"]) for one in kept}
-    for name, setting in ((RULES, "hba_file"), ("pg_ident.conf", "ident_file")):
-        if with_home and setting not in settings:
-            own.append(f"{setting} = {quoted(str(home / name))}")
-    return [*first, *own, "external_pid_file = ''"]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Within:
+    """The file that a line is of."""
+
+    path: Path
+    origin: str
+    grammar: Grammar
+    depth: int
 
 
-def _complete(stage: Path) -> list[str]:
-    """Without these files no server starts; what is to be said where they had to be made up."""
-    left = []
-    if not (stage / MAIN).exists():
-        _write(stage / MAIN, "# The old server's configuration was not in the backup: all is at its default.\n")
-        left.append(f"the server's configuration was not in the backup: write {MAIN} anew")
-    if not (stage / RULES).exists():
-        _write(stage / RULES, USUAL_RULES)
-        if not (stage / FOLDER).exists():
-            left.append(f"who may connect was not in the backup: {RULES} lets in local connections alone")
-    if not (stage / "pg_ident.conf").exists():
-        _write(stage / "pg_ident.conf", "")
-    return left
-
-
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, content: bytes) -> None:
     """A small file of ours alone."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as file:
-        file.write(text)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, MODE)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)

@@ -12,14 +12,15 @@ import os
 import pwd
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from backup.errors import BackupError
 from backup.programs import Account, account
+from backup.repository.turns import finished
 from backup.restore.contract import Wanted
 from toban.backups import Check, Trouble
 
@@ -28,6 +29,14 @@ RESTORING: Final = "restoring-"
 REPLACED: Final = "replaced"
 LAST: Final = ("global", "PG_VERSION")  # without them no server takes a folder for its own
 LOCK: Final = "postmaster.pid"
+SERVER: Final = "postgres"  # as the system names its process
+_TROUBLES: Final = {
+    errno.ENOSPC: Trouble.SPACE,
+    errno.EDQUOT: Trouble.SPACE,
+    errno.EACCES: Trouble.PRIVILEGE,
+    errno.EPERM: Trouble.PRIVILEGE,
+    errno.EROFS: Trouble.PRIVILEGE,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +61,10 @@ def look(path: Path) -> Site:
     if not where.exists():
         return Site(path=where)
     beside = not where.is_mount() and os.access(where.parent, os.W_OK) and not where.is_symlink()
-    is_empty = where.is_dir() and not any(where.iterdir())
+    try:
+        is_empty = where.is_dir() and all(_is_left(entry, where) for entry in where.iterdir())
+    except PermissionError:  # whatever is in there, it is none of ours
+        is_empty = False
     return Site(path=where, is_there=True, is_empty=is_empty, is_closed=not beside, server=_server_in(where))
 
 
@@ -95,18 +107,25 @@ def passable(site: Site, owner: Account | None) -> Check:
 
 
 @asynccontextmanager
-async def staged(site: Site) -> AsyncIterator[Path]:
-    """A folder to fill, gone again unless it was settled."""
+async def staged(site: Site, owner: Account | None = None) -> AsyncIterator[Path]:
+    """A folder to fill, gone again unless it was settled. Folders above it that have to be made are the owner's."""
+    stage = _Stage(site, owner)
     try:
-        stage, lease = await asyncio.to_thread(_stage, site)
+        await finished(asyncio.to_thread(stage.begin))
+        yield stage.folder
     except OSError as error:
-        trouble = Trouble.SPACE if error.errno in (errno.ENOSPC, errno.EDQUOT) else Trouble.PRIVILEGE
-        raise BackupError(str(site.path), error.strerror or str(error), trouble=trouble) from error
-    try:
-        yield stage
+        if isinstance(error, TimeoutError):
+            raise
+        raise _failed(site, error) from error
     finally:
-        os.close(lease)
-        await asyncio.shield(asyncio.to_thread(shutil.rmtree, stage.parent, ignore_errors=True))
+        await finished(asyncio.to_thread(stage.end))
+
+
+def _failed(site: Site, error: OSError) -> BackupError:
+    """A failed call as an operator reads it."""
+    why = error.strerror or str(error)
+    why += f": {error.filename}" if error.filename else ""
+    return BackupError(str(site.path), why, trouble=_TROUBLES.get(error.errno or 0, Trouble.TOOL))
 
 
 def flush(stage: Path) -> None:
@@ -115,7 +134,7 @@ def flush(stage: Path) -> None:
     try:
         if ctypes.CDLL(None, use_errno=True).syncfs(handle):
             failed = ctypes.get_errno()
-            trouble = Trouble.SPACE if failed in (errno.ENOSPC, errno.EDQUOT) else Trouble.TOOL
+            trouble = _TROUBLES.get(failed, Trouble.TOOL)
             raise BackupError(str(stage), f"did not come to the disk: {os.strerror(failed)}", trouble=trouble)
     finally:
         os.close(handle)
@@ -146,33 +165,79 @@ def settle(stage: Path, site: Site, *, durable: bool = True) -> Path | None:
     return aside
 
 
-def _stage(site: Site) -> tuple[Path, int]:
-    """Make it, with a lease on it; and clear away what others left who are gone."""
-    within = site.path if site.is_closed else site.path.parent
-    within.mkdir(mode=MODE, parents=True, exist_ok=True)
-    prefix = f".{site.path.name}.{RESTORING}"
-    for left in within.glob(f".{_escaped(site.path.name)}.{RESTORING}*"):
-        _clear(left)
-    home = Path(tempfile.mkdtemp(prefix=prefix, dir=within))
-    lease = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    stage = home / "data"
-    stage.mkdir(mode=MODE)
-    return stage, lease
+class _Stage:
+    """A folder that is filled beside where it is to be (or within), with a lease on it. All of it blocks."""
+
+    def __init__(self, site: Site, owner: Account | None) -> None:
+        self.folder = Path()
+        self._site = site
+        self._owner = owner
+        self._made: list[Path] = []  # folders above it, and itself last
+        self._lease = -1
+
+    def begin(self) -> None:
+        """Make it; and clear away what others left who are gone."""
+        path = self._site.path
+        within = path if self._site.is_closed else path.parent
+        for folder in reversed([folder for folder in (within, *within.parents) if not folder.is_dir()]):
+            folder.mkdir(mode=MODE)
+            self._made.append(folder)
+            if self._owner is not None and os.geteuid() == 0:  # a server has to come through there
+                os.chown(folder, self._owner.uid, self._owner.gid)
+        for left in within.iterdir():
+            if left.name.startswith(_prefix(path)):
+                _clear(left)
+        home = Path(tempfile.mkdtemp(prefix=_prefix(path), dir=within))
+        self._made.append(home)
+        self._lease = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(self._lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self.folder = home / "data"
+        self.folder.mkdir(mode=MODE)
+
+    def end(self) -> None:
+        """Remove what is left of it, and the folders above it where nothing has come to be in them."""
+        if self._lease >= 0:
+            os.close(self._lease)
+            shutil.rmtree(self._made[-1], ignore_errors=True)
+        for folder in reversed(self._made):
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def _prefix(path: Path) -> str:
+    return f".{path.name}.{RESTORING}"
 
 
 def _clear(left: Path) -> None:
-    with suppress(OSError):
-        lease = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        try:
-            fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(left, ignore_errors=True)
-        finally:
-            os.close(lease)
+    """Remove what somebody left who is gone."""
+    with suppress(OSError), _unheld(left):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+@contextmanager
+def _unheld(left: Path) -> Iterator[None]:
+    """The lease on it, for a moment; BlockingIOError where somebody is still at it."""
+    lease = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(lease)
+
+
+def _is_left(entry: Path, path: Path) -> bool:
+    """Whether it is but what somebody left there who was restoring and is gone: nothing of anybody's."""
+    if entry.name.startswith(_prefix(path)):
+        with suppress(OSError), _unheld(entry):
+            return True
+    return False
 
 
 def _pour(stage: Path, into: Path) -> None:
-    """Entry by entry, those last without which it is no data directory."""
+    """Entry by entry, those last without which it is no data directory; never over anything."""
+    for entry in into.iterdir():
+        if entry != stage.parent:
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(entry))
     names = sorted((entry.name for entry in stage.iterdir()), key=lambda name: (name in LAST, name))
     for name in names:
         (stage / name).rename(into / name)
@@ -190,11 +255,20 @@ def _aside(path: Path) -> Path:
 
 
 def _server_in(path: Path) -> int | None:
+    """The process of the server that works there, by its lock; also where we may not ask it for its folder."""
     try:
         process = int((path / LOCK).read_text().splitlines()[0])
-        return process if Path(f"/proc/{process}/cwd").resolve() == path.resolve() else None
+        name = Path(f"/proc/{process}/comm").read_text().strip()
+        return process if name == SERVER and _works_in(process, path) else None
     except (OSError, ValueError, IndexError):
         return None
+
+
+def _works_in(process: int, path: Path) -> bool:
+    try:
+        return Path(f"/proc/{process}/cwd").readlink() == path.resolve()
+    except PermissionError:
+        return True
 
 
 def _passes(folder: Path, owner: Account) -> bool:
@@ -202,11 +276,6 @@ def _passes(folder: Path, owner: Account) -> bool:
     if status.st_uid == owner.uid:
         return bool(status.st_mode & 0o100)
     return bool(status.st_mode & (0o010 if status.st_gid == owner.gid else 0o001))
-
-
-def _escaped(name: str) -> str:
-    """As a pattern that means the name itself."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
 
 
 def _sync(folder: Path) -> None:

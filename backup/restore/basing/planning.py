@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from backup.engines.basing.checking import archives
@@ -21,6 +22,7 @@ from backup.wal.manner import known_manner
 from backup.wal.moments import Moments
 from backup.wal.segments import SEGMENT_BYTES, lsn_number
 from toban.backups import BackupRecord, Check, Status, Trouble
+from toban.units import size_text
 
 SERVER: Final = "postgres"
 FILES_BYTES_A_SECOND: Final = 100e6  # what a small disk does; only where no proof has measured it
@@ -46,6 +48,7 @@ class Plan:
     checks: tuple[Check, ...]
     needed_bytes: int | None
     seconds: float | None
+    server: Path | None = None  # the program of its version
     hints: dict[str, str] = field(default_factory=dict)
 
 
@@ -57,18 +60,23 @@ async def planned(
     if wanted.data_dir is None:
         why = "a base backup brings back a whole server: name the folder for it (--data-dir)"
         raise BackupError(f"restore of {record.id}", why, trouble=Trouble.CONFIGURATION)
-    site = await asyncio.to_thread(look, wanted.data_dir)
+    try:
+        site = await asyncio.to_thread(look, wanted.data_dir)
+    except OSError as error:
+        why = f"{error.filename or wanted.data_dir}: {error.strerror or error}"
+        raise BackupError(f"restore of {record.id}", why, trouble=Trouble.PRIVILEGE) from error
     owner = owner_of(wanted)
     facts = await _facts(wanted, listing, around, begins)
     way = course(facts, wanted.moment, accept_gap=wanted.accept_gap)
     needed = _needed(wanted, listing, way)
     seconds = _seconds(wanted, listing, way)
+    programs = _programs(wanted, around)
     checks = (
         *_scope(wanted),
         fit(site, wanted),
         await asyncio.to_thread(passable, site, owner),
         *own,
-        *_programs(wanted, around),
+        *programs,
         *_opened(wanted),
         *_server(record, listing, way),
         Check(name="wal", ok=way.allowed, detail=way.reason),
@@ -76,7 +84,14 @@ async def planned(
         Check(name="time", ok=None if seconds is None else True, detail=_shown(seconds)),
     )
     return Plan(
-        site=site, owner=owner, course=way, checks=checks, needed_bytes=needed, seconds=seconds, hints={"wal": way.hint}
+        site=site,
+        owner=owner,
+        course=way,
+        checks=checks,
+        needed_bytes=needed,
+        seconds=seconds,
+        server=Path(programs[0].detail) if programs[0].ok else None,
+        hints={"wal": way.hint},
     )
 
 
@@ -204,7 +219,8 @@ def _space(site: Site, needed: int | None) -> Check:
     free = found.f_bavail * found.f_frsize
     if needed is None:
         return Check(name="space", ok=None, detail=f"{free} bytes are free; how many it takes is not known")
-    return Check(name="space", ok=free > needed, detail=f"{needed} bytes are needed, {free} are free at {site.ground}")
+    said = f"{size_text(needed)} are needed, {size_text(free)} are free at {site.ground}"
+    return Check(name="space", ok=free > needed, detail=said)
 
 
 def _shown(seconds: float | None) -> str:

@@ -2,9 +2,8 @@
 
 import asyncio
 import re
-import signal
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +11,7 @@ from backup.children import NO_SPACE, Command, Output
 from backup.engines.contract import Contents, Surroundings, Tell
 from backup.engines.dumping.packing import CUSTOM, DIRECTORY, PLAIN
 from backup.engines.dumping.reading import Source, Told, check_script, source_of
+from backup.engines.streams.packing import unreadable
 from backup.errors import BackupError
 from backup.restore.contract import Wanted
 from backup.restore.dumping.naming import Destination
@@ -24,7 +24,6 @@ SECONDS: Final = 7 * 86400.0  # whoever wants less ends it before
 LIST_SECONDS: Final = 600.0
 TICK_SECONDS: Final = 1.0
 MOST_LIST_BYTES: Final = 64 * 1024 * 1024
-FILLERS: Final = frozenset({"pg_restore", "psql"})
 
 
 def wanders(told: Told, wanted: Wanted) -> bool:
@@ -114,11 +113,11 @@ class Filling:
         return await self.around.children.run(*source.piped, command, source=source.reading, within_seconds=SECONDS)
 
     async def make_roles(self, script: str) -> None:
-        """Through psql alone: what pg_dumpall writes is no plain SQL."""
+        """All or none of them, and through psql alone: what pg_dumpall writes is no plain SQL."""
         path = self.workspace / "roles.sql"
         _write_private(path, script)
         words = await asyncio.to_thread(self.psql, self.site.database)
-        output = await self._run((*words, f"--file={path}"), Source(path=path))
+        output = await self._run((*words, "--single-transaction", f"--file={path}"), Source(path=path))
         output.checked("roles", "make them by hand, and restore without those of the dump")
 
     async def _watch(self, one: Destination, before_bytes: int, total_bytes: int) -> None:
@@ -132,26 +131,34 @@ class Filling:
             await asyncio.sleep(TICK_SECONDS)
 
 
+# What pg_restore says of the archive itself. What the server says of a row may quote any word that stands in it.
 _UNREADABLE: Final = re.compile(
-    r"could not read from input file|could not find block ID|could not uncompress|unexpected end of file"
-    r"|did not find magic string|input file appears|unrecognized data block|could not open input file"
-    r"|unexpected block ID|unexpected section code|corrupt"
+    r"^pg_restore: (?:error|fatal): (?!could not execute query|COPY failed|error returned by)[^\n]*(?:"
+    r"could not read from input file|could not find block ID|could not (?:uncompress|decompress)|unexpected end of file"
+    r"|did not find magic string|input file (?:appears|does not appear)|unrecognized data block"
+    r"|could not open input file|unexpected block ID|unexpected section code|corrupt)",
+    re.MULTILINE,
 )
 
 
 def _checked(one: Destination, output: Output) -> str:
-    """What was said though all went well; else why it did not, and whether that is the dump's fault."""
-    cause = next((ended for ended in output.ended if not ended.ok and ended.status != -signal.SIGPIPE), None)
-    if cause is None:
-        output.checked(f"restore of {one.entry.name}")
-        return output.said.strip()
-    if any(words in ended.said for ended in output.ended for words in NO_SPACE):
-        raise BackupError(f"restore of {one.entry.name}", cause.why, "make room there", trouble=Trouble.SPACE)
-    spoiled = cause.command.program not in FILLERS or _UNREADABLE.search(cause.said) is not None
-    trouble = Trouble.DAMAGED if spoiled else Trouble.TOOL
-    raise BackupError(f"restore of {one.entry.name}", cause.why, trouble=trouble)
+    """What was said though all went well; else why it did not, and whether that is the dump's fault.
+
+    What stands before pg_restore fails too when that one ends early, and each says so in its own way.
+    """
+    *before, filler = output.ended
+    what = f"restore of {one.entry.name}"
+    if any(words in ended.said for ended in output.ended if not ended.ok for words in NO_SPACE):
+        why = next((ended.why for ended in output.ended if not ended.ok and not ended.cut_off), filler.why)
+        raise BackupError(what, why, "make room there", trouble=Trouble.SPACE)
+    if any(not ended.ok and not ended.cut_off for ended in before):
+        raise unreadable(what, replace(output, ended=tuple(before)))
+    if not filler.ok:
+        spoiled = _UNREADABLE.search(filler.said) is not None
+        raise BackupError(what, filler.why, trouble=Trouble.DAMAGED if spoiled else Trouble.TOOL)
+    return output.checked(what).said.strip()
 
 
 def _write_private(path: Path, text: str) -> None:
     path.touch(mode=0o600, exist_ok=False)
-    path.write_text(text, encoding="utf-8")
+    path.write_text(text, encoding="utf-8", errors="surrogateescape")  # as they were read, whatever they are

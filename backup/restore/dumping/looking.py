@@ -8,6 +8,7 @@ from backup.engines.dumping.reading import Told
 from backup.restore.dumping.naming import LONGEST_NAME_BYTES, Destination
 from backup.restore.dumping.site import Facts, There
 from toban.backups import Check, Manifest
+from toban.units import size_text
 
 EVERYWHERE = frozenset({"c", "posix"})  # locales that need not be installed
 ICU = "i"
@@ -96,8 +97,8 @@ def _of_locale(properties: Properties, there: There, name: str) -> Check:
 def of_room(what: str, needed_bytes: int, free_bytes: int | None) -> Check:
     """Whether there is room; what cannot be seen from here cannot be told."""
     if free_bytes is None:
-        return Check(name=what, ok=None, detail=f"needs about {needed_bytes} bytes; from here it cannot be seen")
-    detail = f"needs about {needed_bytes} bytes, {free_bytes} are free"
+        return Check(name=what, ok=None, detail=f"needs about {size_text(needed_bytes)}; from here it cannot be seen")
+    detail = f"needs about {size_text(needed_bytes)}, {size_text(free_bytes)} are free"
     return Check(name=what, ok=free_bytes >= needed_bytes, detail=detail)
 
 

@@ -11,7 +11,8 @@ from backup.errors import BackupError
 from toban.backups import Trouble
 
 LONGEST_NAME_BYTES: Final = 63
-WAYS_IN: Final = frozenset({"postgres", "template1", "defaultdb"})  # databases that are there to connect to
+# Databases that are there to connect to; the template last, since nobody can copy it while we are in it.
+WAYS_IN: Final = ("postgres", "defaultdb", "template1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,10 +28,11 @@ class Destination:
         return PARTIAL + hashlib.sha256(self.name.encode()).hexdigest()[:16]
 
     def aside(self, stamp: str) -> str:
-        """What the one before it is called from then on."""
-        ending = f"-replaced-{stamp}"
-        room = LONGEST_NAME_BYTES - len(ending)
-        return self.name.encode()[:room].decode(errors="ignore") + ending
+        """What the one before it is called from then on; long names that begin alike are told apart all the same."""
+        ending, name = f"-replaced-{stamp}", self.name.encode()
+        if len(name) + len(ending) > LONGEST_NAME_BYTES:
+            ending = f"-{hashlib.sha256(name).hexdigest()[:6]}{ending}"
+        return name[: LONGEST_NAME_BYTES - len(ending)].decode(errors="ignore") + ending
 
 
 def chosen_entries(entries: Sequence[Entry], database: str | None, backup: str) -> tuple[Entry, ...]:

@@ -17,6 +17,7 @@ _NAME: Final = r'(?:"(?:[^"]|"")*"|[^\s";,]+)'
 _OF_A_ROLE: Final = re.compile(rf"(?:CREATE|ALTER) ROLE (?P<role>{_NAME})|COMMENT ON ROLE (?P<about>{_NAME})")
 _MEMBERSHIP: Final = re.compile(rf"GRANT (?P<group>{_NAME}) TO (?P<member>{_NAME})")
 _GRANTED_BY: Final = re.compile(rf" GRANTED BY {_NAME};$")
+_READING: Final = re.compile(r"SET (?:client_encoding|standard_conforming_strings) = ")  # how the rest is to be read
 _IN_DATABASE: Final = re.compile(rf"ALTER ROLE {_NAME} IN DATABASE ")
 
 
@@ -60,6 +61,8 @@ def _statements(text: str) -> Iterator[str]:
 def _concerns(statement: str, made: Collection[str], known: Collection[str]) -> bool:
     if _IN_DATABASE.match(statement):
         return False
+    if _READING.match(statement):
+        return True
     of_one = _OF_A_ROLE.match(statement)
     if of_one is not None:
         return _plain(of_one["role"] or of_one["about"]) in made

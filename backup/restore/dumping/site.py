@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import asyncpg
 
-from backup.engines.dumping.properties import creation, dressing
+from backup.engines.dumping.properties import creation, dressing, settings
 from backup.engines.dumping.reading import Entry
 from backup.errors import BackupError
 from backup.restore.contract import Wanted
@@ -19,8 +19,15 @@ from toban.backups import Trouble
 from toban.secrets import Dsn, blot
 
 SETTINGS: Final = {"default_transaction_read_only": "off", "statement_timeout": "10min", "lock_timeout": "30s"}
+IDLE_LIMIT_SINCE: Final = 140000
 ATTEMPTS: Final = 5  # of renaming; each waits some seconds inside the server
 LOST: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+SETTING_REFUSED: Final = (
+    asyncpg.UndefinedObjectError,
+    asyncpg.InvalidParameterValueError,
+    asyncpg.CantChangeRuntimeParamError,
+    asyncpg.InsufficientPrivilegeError,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +39,6 @@ class Facts:
     role: str
     superuser: bool
     creates_databases: bool
-    creates_roles: bool
     data_directory: str | None
 
     @property
@@ -76,16 +82,25 @@ class Site:
         with self._explained():
             return int(await self.connection.fetchval(query(__package__, "grown"), database) or 0)
 
+    async def databases(self) -> frozenset[str]:
+        """Those that are there now: hours after `there` was looked at."""
+        with self._explained():
+            return _there(await self.connection.fetch(query(__package__, "there"))).databases
+
     # --- doing --------------------------------------------------------------------------------------------------------
 
-    async def begin(self, one: Destination, backup: str, *, tablespaces: bool) -> None:
-        """An empty database under its partial name; what an earlier restore has left there goes."""
-        partial = quote_identifier(one.partial)
+    async def claim(self, one: Destination) -> None:
+        """Its partial name is ours from now on, for as long as we are connected; refused where another is at it."""
         with self._explained():
             if not await self.connection.fetchval(query(__package__, "taken"), one.partial):
                 why = "another restore is making it"
                 raise BackupError(f"database {one.name}", why, trouble=Trouble.BUSY)
-            await self.connection.execute(f"DROP DATABASE IF EXISTS {partial}")
+
+    async def begin(self, one: Destination, backup: str, *, tablespaces: bool) -> None:
+        """An empty database under its partial name, which is claimed; what an earlier restore has left there goes."""
+        partial = quote_identifier(one.partial)
+        with self._explained():
+            await self.connection.execute(f"DROP DATABASE IF EXISTS {partial} WITH (FORCE)")
             made = creation(
                 one.partial, one.entry.properties, version=self.facts.version_number, tablespace=tablespaces
             )
@@ -93,15 +108,28 @@ class Site:
             comment = quote_literal(f"Toban is restoring {backup} into {one.name}; this goes when it has ended")
             await self.connection.execute(f"COMMENT ON DATABASE {partial} IS {comment}")
 
-    async def dress(self, one: Destination) -> None:
-        """Its owner, privileges, settings and comment, as they were."""
+    async def dress(self, one: Destination) -> tuple[str, ...]:
+        """Its owner, privileges, settings and comment, as they were; which settings this server does not take, and why.
+
+        A setting that another version or another machine does not know is not worth the hours that lie behind us.
+        """
+        refused_ones = []
         with self._explained():
             await self.connection.execute(f"COMMENT ON DATABASE {quote_identifier(one.partial)} IS NULL")
+            for setting in settings(one.partial, one.entry.properties):
+                try:
+                    await self.connection.execute(setting)
+                except SETTING_REFUSED as error:
+                    said = setting.partition(" TO ")[0].replace(
+                        quote_identifier(one.partial), quote_identifier(one.name)
+                    )
+                    refused_ones.append(f"{said}: {' '.join(str(error).split())}")  # the value may be a secret
             for statement in dressing(one.partial, one.entry.properties):
                 await self.connection.execute(statement)
+        return tuple(refused_ones)
 
     async def abandon(self, ones: Sequence[Destination]) -> None:
-        """What was begun goes, with whoever is in it."""
+        """What we have claimed goes, with whoever is in it."""
         with self._explained():
             for one in ones:
                 await self.connection.execute(f"DROP DATABASE IF EXISTS {quote_identifier(one.partial)} WITH (FORCE)")
@@ -164,6 +192,8 @@ async def site(way: Way, entries: Sequence[Entry], wanted: Wanted) -> AsyncItera
         try:
             facts = Facts(**dict(await connection.fetchrow(query(__package__, "server"))))
             rows = await connection.fetch(query(__package__, "there"))
+            if facts.version_number >= IDLE_LIMIT_SINCE:
+                await connection.execute("SET idle_session_timeout = 0")  # it says nothing while a program unpacks
         except LOST as error:
             raise refused(way, error) from error
         yield Site(way=way, database=chosen, connection=connection, facts=facts, there=_there(rows), destinations=ones)
@@ -172,7 +202,7 @@ async def site(way: Way, entries: Sequence[Entry], wanted: Wanted) -> AsyncItera
 async def _way_in(way: Way, asked: str | None) -> tuple[str, set[str]]:
     """The first database that lets us in, and the names of all of them."""
     last: BackupError | None = None
-    for candidate in dict.fromkeys((asked or way.database, *sorted(WAYS_IN, reverse=True))):
+    for candidate in dict.fromkeys((asked or way.database, *WAYS_IN)):
         try:
             async with way.connected(candidate) as connection:
                 rows = await connection.fetch(query(__package__, "there"))

@@ -12,7 +12,6 @@ select
     slot.restart_lsn::text as kept_from,
     slot.wal_status,
     slot.active,
-    sender.write_lsn::text as received_to,
     case  -- a receiver that is silent falls behind by its silence; the clocks may differ a little
         when sender.write_lsn >= place.lsn then 0
         when sender.write_lsn is not null then

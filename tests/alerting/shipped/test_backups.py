@@ -174,6 +174,19 @@ async def test_unverified_backup_fires_and_clears(manual_clock: ManualClock) -> 
     await judge.clears(look)
 
 
+async def test_unread_backup_fires_and_clears(manual_clock: ManualClock) -> None:
+    """One of those that are kept should have been read again three days ago."""
+    judge = judging("backup_unread", manual_clock)
+    scene = Scene(manual_clock, records=[good(manual_clock), good(manual_clock, 8 * DAY)])
+    look = looking(judge, scene)
+    await judge.stays_quiet(look)
+    manual_clock.advance(2 * DAY)
+    await judge.fires(look, Severity.WARNING, "nightly")
+    now = Marks(verification=verified_at(manual_clock.now()))
+    scene.records = [replace(record, marks=now) for record in scene.records]
+    await judge.clears(look)
+
+
 @pytest.mark.parametrize("name", ["backup_shrunk", "backup_grown"])
 async def test_unusual_backup_fires_and_clears(name: str, manual_clock: ManualClock) -> None:
     """Last night's is a third of the usual, then a twentieth; or four times of it; the next is as ever."""

@@ -1,25 +1,28 @@
 """Base backups made and brought back as a keeper does it, and servers started on what came back."""
 
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from backup.children import Children, Command
+from backup.children import Children
 from backup.engines.base import Base
-from backup.engines.contract import Engine, Looking, Made, Making, Origin, Surroundings
+from backup.engines.contract import Engine, Looking, Making, Origin, Surroundings
+from backup.keeping.making import Attempt
 from backup.programs import Programs
+from backup.repository.repository import Repository
 from backup.restore.base import BaseRestorer
 from backup.restore.contract import Aim, Moment, Preflight, Restored, Restorer, Wanted
 from backup.settings import Job
+from backup.space import Room as FreeSpace
+from tests.backup.lying import Lying, recorded
 from tests.clusters import Cluster, installations
 from tests.installations import as_account
 from tests.waiting import eventually_sync
-from toban.backups import BackupRecord, Check, Manifest, Method, Progress, Status, StoredFile
+from toban.backups import BackupRecord, Check, Method, Progress
 from toban.clock import SystemClock
 from toban.secrets import Dsn
 
@@ -36,25 +39,6 @@ class Room(Cluster):
             folder.mkdir(exist_ok=True)
             if as_account():
                 shutil.chown(folder, as_account()["user"], as_account()["group"])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lying:
-    """A backup's files as they lie there, unsealed."""
-
-    place: Path
-
-    def source(self, name: str) -> tuple[Path, tuple[Command, ...]]:
-        """The file itself."""
-        return self.place / name, ()
-
-    async def path(self, name: str) -> Path:
-        """The file itself."""
-        return self.place / name
-
-    async def folder(self) -> Path:
-        """The folder itself."""
-        return self.place
 
 
 @dataclass(kw_only=True)
@@ -102,9 +86,26 @@ class Bench:
         making = self.making(name, **job)
         began = making.around.clock.now()
         made = await self.engine.make(making)
-        record = kept(making, made, began)
+        record = recorded(making, made, self.engine.name, began=began, ended=making.around.clock.now())
         self.records.insert(0, record)
         return record
+
+    def attempt(self, repository: Repository, name: str = "base", **job: Any) -> Attempt:  # noqa: ANN401 - any key of a job
+        """The same into a repository, as a keeper makes it; nobody looks how much room there is."""
+        return Attempt(
+            job=Job(name=name, target="main", method=Method.BASE, **job),
+            origin=Origin(name="main", kind="postgresql", dsn=Dsn(self.cluster.dsn())),
+            engine=self.engine,
+            tag=None,
+            repository=repository,
+            around=self.around,
+            root=repository.root,
+            floor=0,
+            earlier=repository.records(target="main"),
+            wal_place=None,
+            tell=self.told.append,
+            look=lambda _: FreeSpace(free_bytes=10**12, total_bytes=10**12),
+        )
 
     def lineage(self, record: BackupRecord) -> tuple[tuple[BackupRecord, Lying], ...]:
         """Parents first."""
@@ -191,35 +192,6 @@ def begin(server: Cluster) -> None:
     server.configure(port=str(server.port), unix_socket_directories=str(server.socket_dir), timezone="Asia/Tokyo")
     server.start()
     eventually_sync(lambda: server.psql("SELECT pg_is_in_recovery()") == "f")
-
-
-def kept(making: Making, made: Made, began: float) -> BackupRecord:
-    """What a repository makes of it."""
-    files = tuple(
-        StoredFile(
-            path=str(path.relative_to(making.place)),
-            size_bytes=path.stat().st_size,
-            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        )
-        for path in sorted(making.place.rglob("*"))
-        if path.is_file()
-    )
-    for file in files:
-        known = made.digests.get(file.path)
-        assert known is None or known == file, f"the digest of {file.path} that the engine knew is not that of the file"
-    manifest = Manifest(
-        id=making.id,
-        name=making.job.name,
-        target="main",
-        kind="postgresql",
-        method=Method.BASE,
-        engine=Base.name,
-        created_at=began,
-        finished_at=making.around.clock.now(),
-        files=files,
-    )
-    of_made = {name: getattr(made, name) for name in Made.__slots__ if hasattr(manifest, name)}
-    return BackupRecord(manifest=replace(manifest, **of_made), status=Status.OK, place=str(making.place))
 
 
 @contextmanager

@@ -1,15 +1,19 @@
 """A base backup of which something was changed, cut off or taken away: found by reading it, and not restored."""
 
 import asyncio
+import errno
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from backup.errors import BackupError
+from backup.programs import Programs
 from backup.restore.contract import Moment
 from tests.backup.base.bench import LATEST, Bench, archiving, begin
 from tests.clusters import absence, installations
@@ -152,6 +156,48 @@ async def test_damage_in_a_folder_is_found_without_pg_verifybackup(
     found = await bench.verify(folder)
     (Path(folder.place) / "data" / "base" / "stray").unlink()
     assert found["files"].detail == "base/stray is not in the manifest"
+
+
+async def test_damage_in_a_folder_is_found_where_nothing_reads_wal_beside_pg_verifybackup(
+    bench: Bench, folder: BackupRecord, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Packages part the two: then its files are its business, and the WAL is ours."""
+    find = Programs.postgresql
+    alone = tmp_path / "pg_verifybackup"
+    alone.symlink_to(find(Programs(), "pg_verifybackup", major=15))
+
+    def found_alone(self: Programs, program: str, **how: Any) -> Path:  # noqa: ANN401 - as it is called
+        return alone if program == alone.name else find(self, program, **how)
+
+    monkeypatch.setattr(Programs, "postgresql", found_alone)
+    found = await bench.verify(folder)
+    assert {name: check.ok for name, check in found.items() if name.startswith(("pg", "wal"))} == {
+        "pg_verifybackup": True,
+        "wal": True,
+        "wal records": True,
+    }
+    with changed(folder, "data/pg_wal/0000000*", blank):
+        assert bad(await bench.verify(folder)) == ["wal"]
+
+
+async def test_what_this_machine_lacks_damages_no_backup(
+    bench: Bench, archives: BackupRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Room for the WAL that is looked at, or the program that unpacks: nothing is said of the backup then."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("backup.engines.basing.checking.extracted", full)
+        with pytest.raises(BackupError) as undecided:
+            await bench.verify(archives)
+    assert undecided.value.trouble is Trouble.SPACE
+    with monkeypatch.context() as patched:
+        patched.setenv("PATH", "/nowhere")
+        with pytest.raises(BackupError) as undecided:
+            await bench.verify(archives)
+    assert undecided.value.trouble is Trouble.PROGRAM
 
 
 @pytest.mark.parametrize(("name", "change"), [("base.tar.lz4", cut), ("pg_wal.tar.lz4", cut), ("backup_manifest", cut)])

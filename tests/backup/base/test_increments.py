@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from backup.engines.base import Base
+from backup.engines.contract import Estimate
 from backup.errors import BackupError
 from backup.restore.contract import Moment
-from tests.backup.base.bench import LATEST, Bench, Lying, archiving, begin
+from tests.backup.base.bench import LATEST, Bench, archiving, begin
+from tests.backup.lying import Lying
 from tests.clusters import absence, installations
 from toban.backups import Scope, Trouble
 
@@ -88,6 +90,12 @@ def test_compression_that_this_build_lacks_is_said(chain: Bench) -> None:
         pytest.skip("this machine cannot: its PostgreSQL 18 is built with zstd")
     assert (often.compression, often.notes) == ("gzip:1", ("this pg_basebackup has no zstd: gzip:1 was taken",))
     assert chain.records[3].manifest.notes == ()
+
+
+async def test_estimate_of_an_increment_is_no_share_of_the_whole(chain: Bench) -> None:
+    """How much has changed nobody knows: the room for it is told by the last one, not by the size of the server."""
+    found = await Base().estimate(chain.making("daily", type="incremental", of="weekly"))
+    assert found == Estimate(source_bytes=None, size_bytes=None)
 
 
 async def test_increment_on_a_sealed_parent_reads_its_manifest_in_the_clear(chain: Bench) -> None:

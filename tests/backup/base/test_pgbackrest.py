@@ -4,21 +4,30 @@ import asyncio
 import shutil
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from backup.engines.basing.stanza import read_info, read_verification
-from backup.engines.pgbackrest import PgBackRest
+from backup.engines.basing.stanza import Taken, read_info, read_verification
+from backup.engines.pgbackrest import PgBackRest, gone, stanza_of
 from backup.errors import BackupError
+from backup.keeping.tools import Letting
+from backup.proof.prover import prove_record
+from backup.repository.repository import Repository
+from backup.restore import restorer_of
 from backup.restore.contract import Moment
 from backup.restore.pgbackrest import PgBackRestRestorer
-from tests.backup.base.bench import LATEST, Bench, archiving
+from backup.restore.restoring import Order, restoring
+from backup.settings import Assertion, Proof
+from backup.wal.segments import SEGMENT_BYTES, lsn_number, segment_name
+from tests.backup.base.bench import LATEST, ROWS, Bench, archiving, begin
 from tests.clusters import absence, installations
 from tests.installations import as_account
 from tests.waiting import eventually_sync
-from toban.backups import Scope, Trouble
+from toban.backups import Scope, Status, Trouble, Verdict
 
 SAID_OK = """stanza: main
 status: ok
@@ -36,15 +45,61 @@ status: error
 """
 
 
+SAID_OF_OTHERS = """stanza: main
+status: error
+  archiveId: 14-1, total WAL checked: 5, total valid WAL: 4
+    missing: 0, checksum invalid: 1, size invalid: 0, other: 0
+  archiveId: 15-1, total WAL checked: 5, total valid WAL: 5
+    missing: 0, checksum invalid: 0, size invalid: 0, other: 0
+  backup: 20261101-180326F, status: invalid, total files checked: 965, total valid files: 964
+    missing: 1, checksum invalid: 0, size invalid: 0, other: 0
+  backup: 20261121-180326F, status: valid, total files checked: 965, total valid files: 965
+    missing: 0, checksum invalid: 0, size invalid: 0, other: 0
+"""
+
+
+def taken(label: str = "20261121-180326F") -> Taken:
+    """A backup as pgBackRest has it."""
+    return Taken(
+        label=label,
+        type="full",
+        prior=None,
+        start_segment="000000010000000000000002",
+        start_lsn="0/2000028",
+        stop_lsn="0/2000100",
+        source_bytes=1,
+        repository_bytes=1,
+        version="2.45",
+        archive="15-1",
+        system_identifier="7",
+        has_errors=False,
+        repository=1,
+    )
+
+
 def verdicts(text: str, label: str = "20261121-180326F") -> dict[str, bool | None]:
     """What is read out of what `verify` says."""
-    return {check.name: check.ok for check in read_verification(text, label)}
+    return {check.name: check.ok for check in read_verification(text, taken(label))}
 
 
 def test_verification_of_pgbackrest_is_read_by_its_words() -> None:
     """Its exit status is 0 for both."""
     assert verdicts(SAID_OK) == {"verify": True, "wal files": True, "files": True}
-    assert verdicts(SAID_ERROR) == {"verify": False, "wal files": False, "files": False}
+    assert verdicts(SAID_ERROR) == {"verify": True, "wal files": None, "files": False}
+
+
+def test_verification_of_others_damages_nothing() -> None:
+    """Another backup, and the archive of before an upgrade: this one is valid, and can be restored."""
+    assert [(check.name, check.ok) for check in read_verification(SAID_OF_OTHERS, taken())] == [
+        ("verify", True),
+        ("wal files", True),
+        ("files", True),
+    ]
+
+
+def test_verification_that_does_not_say_what_is_wrong_is_no_pass() -> None:
+    """An error that it tells no place of may be anywhere."""
+    assert verdicts(SAID_OK.replace("status: ok", "status: error"))["verify"] is None
 
 
 def test_verification_that_does_not_name_the_backup_is_no_pass() -> None:
@@ -103,14 +158,23 @@ async def _filled(bench: Bench) -> None:
     server = bench.cluster
     server.psql(f"CREATE TABLESPACE other LOCATION '{bench.space('other')}'")
     server.psql("CREATE TABLE t (n int) TABLESPACE other; INSERT INTO t VALUES (1)")
-    await bench.back_up("weekly", engine="pgbackrest", stanza="main")
+    repository = await pointers(bench)
+    weekly = await bench.attempt(repository, "weekly", engine="pgbackrest", stanza="main").made()
     server.psql("INSERT INTO t VALUES (2)")
-    await bench.back_up("daily", engine="pgbackrest", stanza="main", type="incremental", of="weekly")
+    often: dict[str, Any] = {"engine": "pgbackrest", "stanza": "main", "type": "incremental", "of": "weekly"}
+    bench.records = [await bench.attempt(repository, "daily", **often).made(), weekly]
     for row in (3, 4, 5):
         server.psql(f"INSERT INTO t VALUES ({row})")
         last = server.psql("SELECT pg_walfile_name(pg_current_wal_lsn())")
         server.psql("SELECT pg_switch_wal()")
         eventually_sync(partial(archived, bench, last))
+
+
+async def pointers(bench: Bench) -> Repository:
+    """Our repository, which has but what leads to pgBackRest's."""
+    repository = Repository(bench.home / "pointers", around=bench.around)
+    await repository.open()
+    return repository
 
 
 def archived(bench: Bench, name: str) -> bool:
@@ -166,14 +230,14 @@ async def test_pgbackrest_that_fails_is_a_failure_in_its_words(stanza: Bench) ->
 
 @pytest.mark.integration
 async def test_pgbackrest_comes_back_up_to_the_latest_moment(stanza: Bench) -> None:
-    """Full and increment, the WAL since, and a tablespace below the new data directory."""
-    assert await stanza.rows_at(LATEST, stanza.records[0]) == "1,2,3,4,5"
-
-
-@pytest.mark.integration
-async def test_pgbackrest_comes_back_as_it_was_made(stanza: Bench) -> None:
-    """Up to the backup's own end, though more WAL is there."""
-    assert await stanza.rows_at(Moment(), stanza.records[-1]) == "1"
+    """Full and increment, the WAL since, and a tablespace below the new data directory; out of a repository."""
+    repository = await pointers(stanza)
+    with stanza.room() as server:
+        order = Order(backup=stanza.records[0].id, data_dir=server.data_dir, moment=LATEST)
+        async with restoring(repository, stanza.around, order, zone=UTC, restorer_of=restorer_of) as prepared:
+            await prepared.restore(stanza.told.append)
+        begin(server)
+        assert server.psql(ROWS) == "1,2,3,4,5"
 
 
 @pytest.mark.integration
@@ -192,13 +256,30 @@ async def test_pgbackrest_over_a_hole_in_the_wal_is_not_believed(stanza: Bench) 
             "verify": True,
             "wal files": True,
             "files": True,
-            "wal": False,
+            "wal": None,  # the backup itself is whole, and is not damaged by what came after it
         }
-        assert found["wal"].detail.startswith("WAL is missing from ")
+        assert found["wal"].detail.startswith("it is whole, but WAL behind it is missing from ")
         with stanza.room() as server, pytest.raises(BackupError, match="PostgreSQL would end there") as refused:
             await stanza.restore(stanza.wanted(stanza.records[0], server.data_dir, LATEST))
         assert refused.value.trouble is Trouble.MISSING
         assert await stanza.rows_at(LATEST, stanza.records[0], accept_gap=True) == "1,2,3"
+    finally:
+        kept.rename(gone)
+
+
+@pytest.mark.integration
+async def test_pgbackrest_without_the_wal_of_its_own_end_is_damaged(stanza: Bench) -> None:
+    """Nothing makes its files consistent: it comes back to no moment at all, whatever gap is accepted."""
+    record = stanza.records[0]
+    own = segment_name(1, (lsn_number(record.manifest.stop_lsn or "") - 1) // SEGMENT_BYTES)
+    gone = next(segments(stanza, own))
+    kept = gone.rename(stanza.home / gone.name)
+    try:
+        found = await stanza.verify(record)
+        assert found["wal"].ok is False
+        for moment in (Moment(), LATEST):
+            told = await stanza.look(stanza.wanted(record, stanza.home / "new", moment, accept_gap=True))
+            assert [check.name for check in told.checks if check.ok is False] == ["wal"]
     finally:
         kept.rename(gone)
 
@@ -215,7 +296,7 @@ async def test_pgbackrest_with_a_flipped_byte_is_damaged(stanza: Bench) -> None:
     try:
         assert command(stanza, "verify").returncode == 0
         found = await stanza.verify(stanza.records[-1])
-        assert (found["verify"].ok, found["files"].ok) == (False, False)
+        assert (found["verify"].ok, found["files"].ok) == (True, False)
         assert found["files"].detail == "1 checksum invalid"
     finally:
         content[len(content) // 2] ^= 0xFF
@@ -235,3 +316,49 @@ async def test_pgbackrest_that_has_expired_a_backup_is_found_out(stanza: Bench) 
         assert preflight.ok is False
     finally:
         record.manifest.detail["label"] = moved  # type: ignore[index] # likewise
+
+
+@pytest.mark.integration
+async def test_pgbackrest_becomes_proven_as_it_was_made(stanza: Bench) -> None:
+    """In a server of its own, up to the backup's own end, though its archive has more WAL."""
+    whole = Assertion(name="rows", database="postgres", sql=f"SELECT ({ROWS}) = '1,2'")
+    proof = await prove_record(
+        stanza.records[0],
+        shelves=await pointers(stanza),
+        restorer_of=restorer_of,
+        settings=Proof(assertions=(whole,)),
+        around=stanza.around,
+        tell=stanza.told.append,
+    )
+    assert (proof.verdict, [check.ok for check in proof.checks if check.name == "assertion rows"]) == (
+        Verdict.PROVEN,
+        [True],
+    )
+
+
+def test_pgbackrest_that_has_let_go_by_itself_is_said(stanza: Bench) -> None:
+    """Ours would have kept it: whoever reads the next backup's notes learns of it."""
+    making = stanza.making("daily", engine="pgbackrest", stanza="main", type="incremental", of="weekly")
+    daily, weekly = stanza.records
+    hint = "repo-retention-full has to be more than what keep asks for"
+    [said] = gone(making, (taken(weekly.manifest.detail["label"]),))
+    assert said == f"pgBackRest has let go of {daily.id} by a retention of its own: {hint}"
+    assert gone(making, tuple(taken(one.manifest.detail["label"]) for one in (daily, weekly))) == []
+
+
+@pytest.mark.integration
+async def test_pgbackrest_lets_go_of_what_retention_lets_go_of(stanza: Bench) -> None:
+    """Of its files, not of our pointer alone, and of WAL that nothing needs; but of nothing that others build on."""
+    repository, daily = await pointers(stanza), stanza.records[0]
+    letting, label = Letting(repository), daily.manifest.detail["label"]
+    command(stanza, "--type=incr", "backup")  # by somebody else
+    with pytest.raises(BackupError, match=f"which builds on {label}: it stays"):
+        await letting.remove(daily, "old")
+    assert repository.record(daily.id).status is Status.OK
+    there = await stanza_of(daily.manifest, stanza.around).taken()
+    command(stanza, f"--set={next(one.label for one in there if one.prior == label)}", "expire")
+    await letting.remove(daily, "old")
+    assert [record.id for record in repository.records()] == [stanza.records[1].id]
+    left = await stanza_of(daily.manifest, stanza.around).taken()
+    assert [one.label for one in left] == [stanza.records[1].manifest.detail["label"]]
+    assert min(path.name for path in segments(stanza)).startswith(f"{left[0].start_segment}-")

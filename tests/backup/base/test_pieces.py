@@ -10,6 +10,7 @@ from typing import BinaryIO
 import pytest
 
 from backup.children import Children, Command, Ended, Output
+from backup.engines.base import _move_tablespaces
 from backup.engines.basing.checking import Reading
 from backup.engines.basing.copying import Hearing, Shape, failure, shape_of, words
 from backup.engines.basing.following import following
@@ -70,6 +71,14 @@ def test_manifest_that_is_not_there_means_that_it_was_never_finished(tmp_path: P
     """pg_basebackup writes it last."""
     with pytest.raises(BackupError, match="the backup was never finished"):
         read_manifest(tmp_path / "m")
+
+
+def test_wal_ranges_of_a_manifest_are_in_the_order_of_the_wal(tmp_path: Path) -> None:
+    """PostgreSQL writes the newest timeline first, where a standby followed a promotion while it was backed up."""
+    newer = '{ "Timeline": 2, "Start-LSN": "0/3000000", "End-LSN": "0/3000100" }'
+    body = f'{{ "PostgreSQL-Backup-Manifest-Version": 1,\n"WAL-Ranges": [\n{newer},\n{RANGE}\n],\n'
+    found = read_manifest(a_manifest(tmp_path / "m", body))
+    assert [(one.timeline, one.start_lsn) for one in found.ranges] == [(1, "0/2000028"), (2, "0/3000000")]
 
 
 def test_label_says_where_recovery_begins() -> None:
@@ -169,6 +178,26 @@ def test_failure_is_told_by_what_was_said(line: str, trouble: Trouble) -> None:
         assert found.why == f"pg_basebackup ended with status 1: {line}"
 
 
+def test_disk_of_the_server_is_not_taken_for_ours() -> None:
+    """Nobody shall look for room in the repository when the server has none."""
+    line = "pg_basebackup: error: backup failed: ERROR:  could not write to file: No space left on device"
+    ended = Ended(command=Command(words=("/bin/pg_basebackup",)), status=1, said="")
+    found = failure(JOB, Output(stdout=b"", ended=(ended,)), [line])
+    assert (found.trouble, found.why) == (Trouble.SPACE, f"no space left where the server is: {line}")
+    found = failure(JOB, Output(stdout=b"", ended=(ended,)), [line.replace("backup failed: ERROR: ", "x")])
+    assert found.why == "no space left in the repository"
+
+
+def test_tablespace_that_was_made_meanwhile_is_told_with_where_its_copy_lies(tmp_path: Path) -> None:
+    """pg_basebackup was told nothing of it, and laid it where the server has it: outside of the backup."""
+    links = tmp_path / "data" / "pg_tblspc"
+    links.mkdir(parents=True)
+    (links / "1").symlink_to("/srv/late")
+    with pytest.raises(BackupError, match="its files were copied to /srv/late") as failed:
+        _move_tablespaces(tmp_path)
+    assert failed.value.hint == "remove /srv/late on this machine"
+
+
 # --- archives ---------------------------------------------------------------------------------------------------------
 
 
@@ -258,6 +287,10 @@ async def test_stream_is_taken_behind_programs(tmp_path: Path) -> None:
                 within_seconds=5,
                 what="x",
             )
+        killed = (Command(words=("/bin/sh", "-c", "kill -9 $$")),)
+        with pytest.raises(BackupError, match="ended by signal 9") as ended:
+            await through(children, killed, tmp_path / "file", take, within_seconds=5, what="x")
+        assert ended.value.trouble is Trouble.CANCELLED
         with pytest.raises(ValueError, match="nothing of it"):
             await through(
                 children, (Command(words=("/bin/cat",)),), tmp_path / "file", refuse, within_seconds=5, what="x"

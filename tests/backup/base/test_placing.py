@@ -5,6 +5,8 @@ import ctypes
 import errno
 import os
 import pwd
+import shlex
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -16,28 +18,19 @@ import pytest
 
 from backup.errors import BackupError
 from backup.programs import Account
-from backup.restore.basing.placing import Site, fit, flush, look, owner_of, passable, settle, staged
+from backup.restore.basing.placing import Site, _Stage, fit, flush, look, owner_of, passable, settle, staged
 from backup.restore.contract import Wanted
 from tests.backup.base.bench import Bench, archiving
 from tests.clusters import absence, installations
+from tests.daemon.answers.kept import a_record
 from tests.installations import as_account
 from tests.waiting import eventually
-from toban.backups import BackupRecord, Manifest, Method, Status, Trouble
+from toban.backups import Method, Trouble
 
 
 def wanted(*, replacing: bool = False, owner: str | None = None) -> Wanted:
     """A restore, as far as its place is concerned."""
-    manifest = Manifest(
-        id="1",
-        name="base",
-        target="main",
-        kind="postgresql",
-        method=Method.BASE,
-        engine="base",
-        created_at=0,
-        finished_at=0,
-    )
-    record = BackupRecord(manifest=manifest, status=Status.OK)
+    record = a_record("base", id="1", method=Method.BASE, engine="base")
     return Wanted(record=record, lineage=(), replace=replacing, owner=owner)
 
 
@@ -70,6 +63,29 @@ async def test_free_place_is_taken_by_one_rename(tmp_path: Path) -> None:
     assert site.path.stat().st_mode & 0o777 == 0o700
 
 
+async def test_folders_above_the_place_are_the_owners(tmp_path: Path) -> None:
+    """A server has to come through them to its files; where nothing came of it they are gone again."""
+    me = as_account()
+    owner = Account(name="x", uid=me.get("user", os.geteuid()), gid=me.get("group", os.getegid()), home=Path("/"))
+    async with staged(look(tmp_path / "a" / "b" / "data"), owner):
+        pass
+    assert names(tmp_path) == []
+    site = look(tmp_path / "a" / "b" / "data")
+    async with staged(site, owner) as stage:
+        await asyncio.to_thread(settle, stage, site)
+    for folder in (tmp_path / "a", tmp_path / "a" / "b"):
+        assert (folder.stat().st_uid, folder.stat().st_mode & 0o777) == (owner.uid, 0o700)
+
+
+async def test_full_disk_while_a_folder_is_filled_is_told(tmp_path: Path) -> None:
+    """By whichever step it is met."""
+    with pytest.raises(BackupError, match="No space left on device: /x") as failed:
+        async with staged(look(tmp_path / "data")):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/x")
+    assert failed.value.trouble is Trouble.SPACE
+    assert names(tmp_path) == []
+
+
 async def test_empty_folder_is_taken(tmp_path: Path) -> None:
     """Somebody has made it for this."""
     (tmp_path / "data").mkdir()
@@ -86,6 +102,28 @@ async def test_folder_that_cannot_be_replaced_is_filled_from_within(tmp_path: Pa
     await filled(site)
     assert sorted(path.name for path in site.path.iterdir()) == ["PG_VERSION", "global"]
     assert site.path.stat().st_mode & 0o777 == 0o700
+
+
+async def test_what_a_dead_restore_left_within_is_nobodys(tmp_path: Path) -> None:
+    """A mount point in which one was killed is empty still; but not one in which somebody is at work."""
+    (tmp_path / "data" / ".data.restoring-dead" / "data").mkdir(parents=True)
+    assert look(tmp_path / "data").is_empty
+    site = replace(look(tmp_path / "data"), is_closed=True)
+    async with staged(site) as stage:
+        assert look(tmp_path / "data").is_empty is False
+        assert names(site.path) == [stage.parent.name]
+
+
+async def test_place_that_was_filled_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    """By somebody who came first: two servers' files are never mixed."""
+    (tmp_path / "data").mkdir()
+    site = replace(look(tmp_path / "data"), is_closed=True)
+    async with staged(site) as stage:
+        (stage / "PG_VERSION").write_text("15\n")
+        (site.path / "PG_VERSION").write_text("16\n")
+        with pytest.raises(OSError, match="Directory not empty"):
+            settle(stage, site)
+    assert (site.path / "PG_VERSION").read_text() == "16\n"
 
 
 async def test_what_is_there_is_refused_unless_it_is_to_be_replaced(tmp_path: Path) -> None:
@@ -121,8 +159,9 @@ async def test_place_that_fails_to_be_taken_is_as_it_was(tmp_path: Path, monkeyp
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", fail)
-    with pytest.raises(OSError, match="Input/output error"):
+    with pytest.raises(BackupError, match="Input/output error") as failed:
         await filled(look(tmp_path / "data"))
+    assert failed.value.trouble is Trouble.TOOL
     assert names(tmp_path) == ["data"]
     assert (tmp_path / "data" / "precious").read_text() == "1"
 
@@ -207,7 +246,10 @@ async def test_restored_files_are_the_accounts_and_closed(bench: Bench) -> None:
         assert server.data_dir.stat().st_mode & 0o777 == 0o700
         assert (server.data_dir / "recovery.signal").exists()
         assert (server.data_dir / "backup_label").exists()
-        assert done.left_to_do[0].endswith(f"(PostgreSQL 15, port {bench.cluster.port})")
+        start, _, told = done.left_to_do[0].removeprefix("start it: ").rpartition(" (")
+        assert told == f"PostgreSQL 15, port {bench.cluster.port})"
+        program, option, home, *_ = shlex.split(start)[-6:]
+        assert (os.access(program, os.X_OK), option, home) == (True, "-D", str(server.data_dir))
         assert done.restored_bytes == bench.records[0].manifest.source_bytes
 
 
@@ -222,6 +264,36 @@ async def test_cancelled_restore_leaves_nothing(bench: Bench) -> None:
         with pytest.raises(asyncio.CancelledError):
             await work
         assert sorted(path.name for path in server.data_dir.parent.iterdir()) == ["s"]
+
+
+@pytest.mark.integration
+async def test_restore_that_is_cancelled_while_it_is_put_in_place_is_whole_or_not_there(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is under way in a thread goes on: its end is waited for, before anything is removed."""
+    flushing, removed, order = threading.Event(), threading.Event(), list[str]()
+    end = _Stage.end
+
+    def flushed(_: Path) -> None:
+        flushing.set()
+        removed.wait(0.3)  # for whoever would not wait for us
+        order.append("flushed")
+
+    def ended(stage: _Stage) -> None:
+        order.append("removed")
+        removed.set()
+        end(stage)
+
+    monkeypatch.setattr("backup.restore.base.flush", flushed)
+    monkeypatch.setattr(_Stage, "end", ended)
+    with bench.room() as server:
+        work = asyncio.create_task(bench.restore(bench.wanted(bench.records[0], server.data_dir)))
+        assert await asyncio.to_thread(flushing.wait, 60)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+        assert order == ["flushed", "removed"]
+        assert names(server.data_dir.parent) == ["s"]
 
 
 @pytest.mark.integration
@@ -258,6 +330,6 @@ async def test_restore_without_room_is_refused_beforehand(bench: Bench) -> None:
     """Not in the middle."""
     record = bench.records[0]
     huge = replace(record, manifest=replace(record.manifest, source_bytes=10**18))
-    with pytest.raises(BackupError, match="bytes are needed") as refused:
+    with pytest.raises(BackupError, match="are needed") as refused:
         await bench.restore(replace(bench.wanted(huge, bench.home / "new")))
     assert refused.value.trouble is Trouble.SPACE

@@ -304,6 +304,13 @@ def test_settings_are_written_over_those_of_the_same_names() -> None:
     )
 
 
+def test_settings_of_the_old_server_end_where_its_lines_end() -> None:
+    """A sign that ends a line elsewhere, within a value or a remark, makes no setting of what is behind it."""
+    existing = "application_name = 'a\u2028restore_command = x'\n# a\x0carchive_mode = 'on'\n"
+    assert written(existing, {"archive_mode": "off"}) == f"{existing}archive_mode = 'off'\n"
+    assert written("", {"archive_mode": "off"}) == "archive_mode = 'off'\n"
+
+
 def test_value_is_quoted_as_a_configuration_file_has_it() -> None:
     """Quotes doubled, backslashes too."""
     assert quoted("it's \\ 夜") == "'it''s \\\\ 夜'"
@@ -339,4 +346,6 @@ def test_backup_without_its_own_wal_wants_that_of_its_end(lead: Lead, allowed: b
     """As one of pgBackRest's: its archive has to have it."""
     assert said(course(facts(lead, brings_wal=False), Moment())) == (allowed, why)
     if not allowed:
+        assert said(course(facts(lead, brings_wal=False), Moment(), accept_gap=True)) == (False, why)
+        assert said(course(facts(lead, brings_wal=False), LATEST, accept_gap=True)) == (False, why)
         assert said(course(facts(lead, brings_wal=False), LATEST)) == (False, why)

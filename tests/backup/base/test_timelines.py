@@ -167,6 +167,7 @@ async def test_wal_that_is_laid_out_is_exact_in_how_it_ends(split: Bench) -> Non
         done = await split.restore(split.wanted(split.records[-1], server.data_dir, FIRST))
         told = done.detail["restore_command"]
         laid_out = sorted((server.data_dir / "toban-wal").iterdir())
+        assert laid_out[0].name == ending(split.records[-1])
         assert fetched(told, laid_out[0].name, server.data_dir) == 0
         assert fetched(told, "0000000100000000000000FF", server.data_dir) == 1
         laid_out[0].unlink()
@@ -208,8 +209,23 @@ async def test_backup_whose_copy_does_not_lead_over_is_refused(split: Bench) -> 
     following = segment_name(1, stop // SEGMENT_BYTES + 1)
     way = Course(moment=FIRST, timeline=1, allowed=True, reason="", segments=(following,))
     with pytest.raises(BackupError, match=f"segment {name} is missing, in which this backup ends") as refused:
-        await must_carry_on(way, record, stage, split.around)
+        await must_carry_on(way, record, None, stage, split.around)
     assert refused.value.trouble is Trouble.MISSING
+    await must_carry_on(way, record, split.wal, stage, split.around)  # there it is whole, and goes before the copy
+
+
+async def test_segment_in_which_a_backup_ends_is_taken_from_where_it_is_kept(split: Bench) -> None:
+    """Behind the backup's end something may stand in it that the backup's own copy has not."""
+    record = split.records[-1]
+    later = [path for path in split.wal.glob(f"00000001{'?' * 16}") if path.name > ending(record)]
+    kept = [path.rename(split.home / path.name) for path in later]
+    try:
+        with split.room() as server:
+            done = await split.restore(split.wanted(record, server.data_dir, FIRST))
+    finally:
+        for path in kept:
+            path.rename(split.wal / path.name)
+    assert done.detail["wal"] != "none"
 
 
 async def test_last_unfinished_segment_comes_back_too(split: Bench) -> None:

@@ -30,6 +30,16 @@ SELECT lo_from_bytea(4711, 'a large object'::bytea); COMMENT ON LARGE OBJECT 471
 GRANT SELECT ON users TO readers; GRANT USAGE ON SCHEMA "s x" TO "o'neill"; COMMENT ON COLUMN users.name IS 'é';
 ALTER TABLE users OWNER TO "o'neill"; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO readers;
 ALTER TABLE parent ENABLE ROW LEVEL SECURITY; CREATE POLICY seen ON parent USING (a > 0);
+CREATE UNLOGGED TABLE fleeting (n int, twice int GENERATED ALWAYS AS (n * 2) STORED); INSERT INTO fleeting VALUES (21);
+CREATE TABLE bare (); INSERT INTO bare DEFAULT VALUES; INSERT INTO bare DEFAULT VALUES;
+CREATE TABLE days_rest PARTITION OF days DEFAULT PARTITION BY LIST (v);
+CREATE TABLE days_rest_1 PARTITION OF days_rest FOR VALUES IN (500); INSERT INTO days VALUES (500, 500);
+CREATE SCHEMA "a.b" CREATE TABLE c (n int); CREATE SCHEMA a CREATE TABLE "b.c" (n int);
+INSERT INTO "a.b".c VALUES (1); INSERT INTO a."b.c" SELECT generate_series(1, 3);
+CREATE TABLE "%s ""-c"" \n" ("a%sb" int DEFAULT 1 CHECK ("a%sb" > 0)); INSERT INTO "%s ""-c"" \n" VALUES (7);
+CREATE DOMAIN "s x".small AS int CHECK (value < 10); CREATE STATISTICS of_users ON id, name FROM users;
+CREATE FUNCTION hush() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+CREATE EVENT TRIGGER hush ON ddl_command_end EXECUTE FUNCTION hush(); ALTER EVENT TRIGGER hush DISABLE;
 """
 OF_DATABASE = """
 ALTER DATABASE {name} SET search_path TO "$user", public, "s x"; ALTER DATABASE {name} SET work_mem = '5MB';
@@ -42,9 +52,15 @@ CREATE ROLE readers; CREATE ROLE "o'neill" LOGIN PASSWORD 'open "sesame"'; GRANT
 CREATE ROLE bystander LOGIN; COMMENT ON ROLE readers IS 'who reads; nothing else';
 """
 ROWS = {
+    ("a", "b.c"): 3,
+    ("a.b", "c"): 1,
+    ("public", '%s "-c" \n'): 1,
+    ("public", "bare"): 2,
     ("public", "child"): 2,
     ("public", "days_1"): 10,
     ("public", "days_2"): 20,
+    ("public", "days_rest_1"): 1,
+    ("public", "fleeting"): 1,
     ("public", "parent"): 1,
     ("public", "users"): 50,
     ("s x", '注文 "o" 1'): 40,
@@ -59,6 +75,14 @@ def fill(cluster: Cluster, database: str = AWKWARD) -> None:
     cluster.psql(f"CREATE DATABASE {quoted}")
     cluster.psql(FULL, database)
     cluster.psql(OF_DATABASE.format(name=quoted), database)
+
+
+async def unfill(cluster: Cluster, *databases: str) -> None:
+    """Away with that, and with the roles."""
+    for database in databases:
+        quoted = '"' + database.replace('"', '""') + '"'
+        await cluster.execute(f"DROP DATABASE IF EXISTS {quoted} WITH (FORCE)")
+    await cluster.execute('DROP ROLE IF EXISTS readers, "o\'neill", bystander')
 
 
 @pytest.fixture(scope="session")

@@ -4,27 +4,33 @@ import gzip
 import json
 import os
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from backup.children import Children, Command
 from backup.engines.contract import Contents, Looking, Made, Making, Origin, Surroundings
 from backup.engines.dump import Dump
+from backup.engines.dumping.reading import told_by
 from backup.errors import BackupError
 from backup.programs import Programs
 from backup.restore.contract import Preflight, Restored, Wanted
 from backup.restore.dump import DumpRestorer
+from backup.restore.dumping.naming import Destination
 from backup.settings import Job
 from tests.clusters import Cluster
 from tests.installations import run
+from tests.waiting import eventually
 from toban.backups import BackupRecord, Check, Manifest, Method, Progress, Status, StoredFile
 from toban.clock import SystemClock
 from toban.secrets import Dsn
 
+HOLD = "BEGIN; LOCK TABLE {} IN ACCESS EXCLUSIVE MODE"
 AWKWARD = 'sho\'p "x" 店'
 """A database's name with a blank, both quotes and Japanese."""
 
@@ -253,3 +259,53 @@ async def failure_of(work: Awaitable[object]) -> BackupError:
     with pytest.raises(BackupError) as caught:
         await work
     return caught.value
+
+
+def partial_of(record: BackupRecord, name: str) -> str:
+    """What a restore calls its database until all of it is there."""
+    [entry] = told_by(record.manifest).entries
+    return Destination(entry=entry, name=name).partial
+
+
+@asynccontextmanager
+async def holding(cluster: Cluster, table: str = "stock") -> AsyncIterator[Any]:
+    """Somebody holds the table for himself, in a transaction that the test goes on with."""
+    async with connected_to_shop(cluster) as connection:
+        await connection.execute(HOLD.format(table))
+        yield connection
+
+
+@asynccontextmanager
+async def connected_to_shop(cluster: Cluster) -> AsyncIterator[Any]:
+    """Somebody is in the database `shop`."""
+    connection = await cluster.connect("shop", server_settings={"application_name": "schema change"})
+    try:
+        yield connection
+    finally:
+        await connection.close(timeout=5)
+
+
+async def are_waiting(cluster: Cluster, count: int, application: str = "") -> bool:
+    """Whether so many wait for a lock."""
+    connection = await cluster.connect()
+    try:
+        asked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name ~ $1"
+        return bool(await connection.fetchval(asked, application) == count)
+    finally:
+        await connection.close(timeout=5)
+
+
+async def pg_dump_of(cluster: Cluster) -> psutil.Process:
+    """The pg_dump that works on this server, once it waits for a lock there."""
+    await eventually(lambda: are_waiting(cluster, 1, "^toban$"))
+    found = await eventually(lambda: _pg_dump_at(cluster.port))
+    assert found is not None
+    return found
+
+
+def _pg_dump_at(port: int) -> psutil.Process | None:
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # others come and go
+            if process.name() == "pg_dump" and any(f"port='{port}'" in word for word in process.cmdline()):
+                return process
+    return None

@@ -1,17 +1,21 @@
+import hashlib
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from backup.children import Command, Ended, Output
 from backup.engines.dumping.properties import Properties
 from backup.engines.dumping.reading import Entry, Told
 from backup.errors import BackupError
+from backup.restore.dumping.filling import _checked
 from backup.restore.dumping.looking import lost_tablespaces, major_of, of_names, of_room, of_server, of_wants
 from backup.restore.dumping.naming import Destination, chosen_entries, destinations, way_in_for
 from backup.restore.dumping.roles import lacking, script
 from backup.restore.dumping.selection import listed, selection
 from backup.restore.dumping.site import Facts, There, named_database
-from toban.backups import Check, Manifest, Method, Trouble
+from tests.daemon.answers.kept import a_manifest
+from toban.backups import Check, Trouble
 from toban.secrets import Dsn
 
 GLOBALS = """--
@@ -68,9 +72,10 @@ def test_roles_that_are_needed_bring_those_they_are_members_of() -> None:
 
 
 def test_the_script_of_roles_makes_these_and_touches_no_other() -> None:
-    """Within the restriction of psql; without settings of databases, tablespaces, and grants of whom nobody knows."""
+    """Within the restriction of psql, in its encoding; no databases' settings, tablespaces, or grants of strangers."""
     assert script(GLOBALS, ("o'neill", "readers"), {"postgres"}) == (
         "\\restrict KeY\n"
+        "SET client_encoding = 'UTF8';\n"
         'CREATE ROLE "o\'neill";\n'
         "ALTER ROLE \"o'neill\" WITH LOGIN PASSWORD 'a;b''c';\n"
         "COMMENT ON ROLE \"o'neill\" IS 'reads;\nCREATE ROLE mallory;';\n"
@@ -120,7 +125,11 @@ def test_several_databases_cannot_have_one_name() -> None:
 def test_names_put_aside_and_partial_fit_into_a_name() -> None:
     """Sixty-three bytes, and no half letter."""
     one = Destination(entry=an_entry(), name="店" * 21)
-    assert one.aside("20261121T020000Z") == "店" * 12 + "-replaced-20261121T020000Z"
+    stamp = "20261121T020000Z"
+    assert one.aside(stamp) == "店" * 10 + f"-{hashlib.sha256(one.name.encode()).hexdigest()[:6]}-replaced-{stamp}"
+    assert Destination(entry=an_entry(), name="x" * 37).aside(stamp) == f"{'x' * 37}-replaced-{stamp}"
+    alike = [Destination(entry=an_entry(), name=f"{'x' * 37}{number}").aside(stamp) for number in (1, 2)]
+    assert (len(set(alike)), {len(name) for name in alike}) == (2, {63})
     assert len(one.partial) == 30
     assert one.partial != Destination(entry=an_entry(), name="店").partial
 
@@ -161,20 +170,9 @@ FACTS = Facts(
     role="keeper",
     superuser=True,
     creates_databases=True,
-    creates_roles=True,
     data_directory=None,
 )
-MANIFEST = Manifest(
-    id="x",
-    name="nightly",
-    target="main",
-    kind="postgresql",
-    method=Method.DUMP,
-    engine="dump",
-    created_at=0,
-    finished_at=1,
-    server_version="15.20 (Debian)",
-)
+MANIFEST = a_manifest(server_version="15.20 (Debian)")
 
 
 def test_a_server_is_looked_at_for_what_it_is_and_lets_us_do() -> None:
@@ -221,6 +219,42 @@ def test_room_that_cannot_be_seen_cannot_be_told() -> None:
     """Elsewhere than on this machine."""
     assert of_room("room", 10, None).ok is None
     assert (of_room("room", 10, 10).ok, of_room("room", 10, 9).ok) == (True, False)
+
+
+def ended(program: str, status: int, said: str = "") -> Ended:
+    """How a program of a restore ended."""
+    return Ended(command=Command(words=(program,)), status=status, said=said)
+
+
+SERVER = """pg_restore: error: COPY failed for table "stock": ERROR:  value too long for type character varying(3)
+CONTEXT:  COPY stock, line 2, column mark: "corrupt"
+"""
+SPOILED = "pg_restore: error: could not read from input file: end of file\n"
+CLOSED = "gpg: [stdout]: write error: Broken pipe\ngpg: decryption failed\n"
+
+
+@pytest.mark.parametrize(
+    ("programs", "trouble", "why"),
+    [
+        ([ended("pg_restore", 1, SPOILED)], Trouble.DAMAGED, "pg_restore ended with status 1"),
+        ([ended("zstd", 1, "zstd: checksum"), ended("pg_restore", 1, SPOILED)], Trouble.DAMAGED, "zstd ended with"),
+        ([ended("pg_restore", 1, SERVER)], Trouble.TOOL, "pg_restore ended with status 1"),
+        ([ended("gpg", 2, CLOSED), ended("pg_restore", 1, SERVER)], Trouble.TOOL, "pg_restore ended with status 1"),
+        ([ended("zstd", -13), ended("pg_restore", 1, SERVER)], Trouble.TOOL, "pg_restore ended with status 1"),
+        ([ended("zstd", -9), ended("pg_restore", 1, SPOILED)], Trouble.CANCELLED, "zstd ended by signal 9"),
+        ([ended("pg_restore", 1, "could not decompress data: Restored data")], Trouble.TOOL, "pg_restore ended"),
+        ([ended("pg_restore", 1, "pg_restore: error: could not decompress data: x")], Trouble.DAMAGED, "pg_restore"),
+        ([ended("pg_restore", 1, 'ERROR:  could not extend file "x"')], Trouble.SPACE, "pg_restore ended with"),
+        ([ended("pg_restore", 1, "could not send: Broken pipe")], Trouble.TOOL, "pg_restore ended with status 1"),
+    ],
+)
+def test_a_restore_that_fails_blames_the_dump_for_what_is_in_it_alone(
+    programs: list[Ended], trouble: Trouble, why: str
+) -> None:
+    """Not for what the server says of a row, nor for a program that was ended, nor for one that was only cut off."""
+    with pytest.raises(BackupError) as caught:
+        _checked(Destination(entry=an_entry(), name="shop"), Output(stdout=b"", ended=tuple(programs)))
+    assert (caught.value.trouble, caught.value.why[: len(why)]) == (trouble, why)
 
 
 LIST = """;

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from backup.programs import Programs
 from tests.backup.dump.dumps import Bench, a_job, cut, drop, failure_of, file_of, flip
 from tests.clusters import Cluster
 from toban.backups import Trouble
@@ -77,3 +78,32 @@ async def test_missing_and_cut_globals_are_found_out(shop: Cluster, bench: Bench
     drop(path)
     gone = (await bench.verified(record))[-1]
     assert (gone.ok, gone.detail) == (False, "globals.sql: is not there")
+
+
+async def test_what_keeps_us_from_reading_is_no_damage(shop: Cluster, bench: Bench) -> None:
+    """Toban is stopping, a program was killed for want of memory, the key is another's: nothing is told of the dump."""
+    record = await bench.dumped(shop)
+    folder = bench.home / "bin"
+    folder.mkdir()
+    program = folder / "zstd"
+    for ending in ("kill -9 $$", "echo 'age: error: no identity matched any of the recipients' >&2; exit 1"):
+        program.write_text(f"#!/bin/sh\n{ending}\n")
+        program.chmod(0o755)
+        bench.programs = Programs([folder])
+        assert [check.ok for check in await bench.verified(record)] == [None, True], ending
+        error = await failure_of(bench.restored(record, shop.dsn(), rename="again"))
+        assert error.trouble in (Trouble.CANCELLED, Trouble.CONFIGURATION)
+    await bench.children.close()
+    assert [check.ok for check in await bench.verified(record)] == [None, None]
+
+
+async def test_what_is_set_for_a_database_lies_in_a_file_that_is_sealed_and_read(shop: Cluster, bench: Bench) -> None:
+    """Applications keep secrets there, and a manifest lies in the clear; one that was edited is found out."""
+    shop.psql("ALTER DATABASE shop SET app.key = 'open sesame'")
+    record = await bench.dumped(shop)
+    assert "open sesame" not in repr(record)
+    assert [check.ok for check in await bench.verified(record)] == [True, True, True]
+    cut(file_of(record, "settings.json"), 0.5)
+    assert [check.ok for check in await bench.verified(record)] == [True, True, False]
+    error = await failure_of(bench.restored(record, shop.dsn(), rename="again"))
+    assert (error.what, error.trouble) == ("settings.json", Trouble.DAMAGED)

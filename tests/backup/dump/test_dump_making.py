@@ -6,6 +6,7 @@ import pytest
 from backup.engines import ENGINES, engine_for, engine_named, engine_of
 from backup.engines.contract import Estimate, Origin
 from backup.engines.dump import Dump
+from backup.engines.dumping.reading import told_by
 from backup.errors import BackupError
 from backup.restore import RESTORERS, restorer_for, restorer_of
 from backup.restore.dump import DumpRestorer
@@ -57,6 +58,92 @@ async def test_tables_whose_rows_are_left_out_are_not_counted(shop: Cluster, ben
     assert rows_of(record) == {"fresh": (10, True)}
     await bench.restored(record, shop.dsn(), rename="again")
     assert shop.psql("SELECT (SELECT count(*) FROM stock), (SELECT count(*) FROM fresh)", "again") == "0|10"
+
+
+PATTERNS = (
+    "lo?s",
+    '"Q.x"."c ""d$"""',
+    "other.[[:digit:]]+",
+    "店*",
+    "a$b",
+    "shop.other.t_[ab]",
+    "elsewhere",
+    "O*.Plain",
+)
+
+
+async def test_patterns_mean_what_they_mean_to_pg_dump(shop: Cluster, bench: Bench) -> None:
+    """Case is folded outside of quotes, `*`, `?` and expressions are live; without a schema it goes by search_path."""
+    tables = ["logs", "lots", '"Logs"', '"Q.x"."c ""d$"""', '"Q.x".c', 'other."12"', 'other."1b"', '"店の"', '"a$b"']
+    tables += ["other.t_b", "other.t_c", "other.elsewhere", "other.plain", '"Other".plain']
+    made = [f"CREATE TABLE {name} AS SELECT 1 AS one" for name in tables]
+    shop.psql('CREATE SCHEMA other; CREATE SCHEMA "Other"; CREATE SCHEMA "Q.x";' + ";".join(made), "shop")
+    record = await bench.dumped(shop, a_job(exclude_tables=PATTERNS))
+    counted = {(row.schema, row.table) for row in record.manifest.rows}
+    await bench.restored(record, shop.dsn(), rename="again")
+    holding = """SELECT string_agg(concat(n.nspname, '/', c.relname), ',') FROM pg_class AS c
+        JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND c.oid >= 16384
+        AND pg_relation_size(c.oid) > 0 AND n.nspname !~ '^pg_'"""
+    held = {tuple(name.split("/")) for name in shop.psql(holding, "again").split(",")}
+    empty = {("public", "log_1")}
+    assert counted == held | empty
+    assert {table for _, table in counted} == {
+        "stock",
+        "fresh",
+        "log_1",
+        "Logs",
+        "c",
+        "1b",
+        "t_c",
+        "elsewhere",
+        "plain",
+    }
+    assert ("Other", "plain") in counted
+
+
+async def test_a_pattern_that_is_none_ends_the_dump(shop: Cluster, bench: Bench) -> None:
+    """In the server's words."""
+    with pytest.raises(BackupError, match="invalid regular expression"):
+        await bench.dumped(shop, a_job(exclude_tables=("t_[ab",)))
+
+
+async def test_what_cannot_be_dumped_is_noted_and_what_is_no_database_any_more_is_passed_by(
+    shop: Cluster, bench: Bench
+) -> None:
+    """Nobody finds out at three in the morning that the archive was never in it."""
+    shop.psql("CREATE DATABASE archive ALLOW_CONNECTIONS false")
+    shop.psql("CREATE DATABASE pattern IS_TEMPLATE true")
+    shop.psql("CREATE DATABASE broken")
+    shop.psql(
+        "UPDATE pg_database SET datconnlimit = -2 WHERE datname = 'broken'"
+    )  # as a DROP leaves it that was broken off
+    try:
+        record = await bench.dumped(shop)
+        with pytest.raises(BackupError) as caught:
+            await bench.dumped(shop, chosen=lambda name: name == "pattern")
+    finally:
+        shop.psql("ALTER DATABASE archive ALLOW_CONNECTIONS true; ALTER DATABASE pattern IS_TEMPLATE false")
+    assert record.manifest.databases == ("shop",)
+    assert record.manifest.notes == (
+        "database archive is not in it: it takes no connections",
+        "database pattern is not in it: it is a template",
+    )
+    names = "archive (it takes no connections), pattern (it is a template), postgres, shop"
+    assert caught.value.why == f"no database is chosen of {names}"
+
+
+async def test_roles_that_a_database_wants_are_those_that_it_names(shop: Cluster, bench: Bench) -> None:
+    """Owners, whoever may do something or has settings there; nobody for what an extension or a session made."""
+    shop.psql("CREATE ROLE owner; CREATE ROLE setter; CREATE ROLE guest; ALTER DATABASE shop OWNER TO owner")
+    shop.psql("ALTER ROLE setter IN DATABASE shop SET work_mem = '5MB'; GRANT CONNECT ON DATABASE shop TO guest")
+    extended = "CREATE TABLE of_it (n int); ALTER EXTENSION plpgsql ADD TABLE of_it; CREATE TEMP TABLE brief (n int)"
+    shop.psql(f"ALTER TABLE stock OWNER TO owner; DROP TABLE fresh, log_1; {extended}", "shop")
+    [before] = told_by((await bench.dumped(shop)).manifest).entries
+    assert before.properties.roles == ("guest", "owner", "setter")
+    shop.psql("CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1'", "shop")
+    [after] = told_by((await bench.dumped(shop)).manifest).entries
+    assert after.properties.roles == ("guest", "owner", "postgres", "setter")
+    shop.psql("ALTER EXTENSION plpgsql DROP TABLE of_it", "shop")
 
 
 async def test_tables_of_extensions_are_not_counted(shop: Cluster, bench: Bench) -> None:

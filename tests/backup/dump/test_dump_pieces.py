@@ -10,40 +10,15 @@ from backup.engines.dumping.counting import Table
 from backup.engines.dumping.growing import growing
 from backup.engines.dumping.listening import Listener
 from backup.engines.dumping.packing import Packing, packing_for, unpacker
-from backup.engines.dumping.patterns import matches
 from backup.engines.dumping.progress import Course, share_of, within
-from backup.engines.dumping.properties import Grant, Properties, Setting, creation, dressing
+from backup.engines.dumping.properties import Grant, Properties, Setting, creation, dressing, settings
 from backup.engines.dumping.reading import told_by
 from backup.errors import BackupError
 from backup.programs import Programs
 from tests.backup.dump.dumps import a_job
+from tests.daemon.answers.kept import a_manifest
 from tests.waiting import eventually
-from toban.backups import Manifest, Method, Progress, Trouble
-
-
-@pytest.mark.parametrize(
-    ("pattern", "schema", "table", "meant"),
-    [
-        ("logs", "public", "logs", True),
-        ("logs", "other", "logs", True),
-        ("Logs", "public", "logs", True),
-        ('"Logs"', "public", "logs", False),
-        ('"Logs"', "public", "Logs", True),
-        ("log*", "public", "log_2026", True),
-        ("log?", "public", "logs", True),
-        ("log?", "public", "log", False),
-        ("audit.*", "audit", "anything", True),
-        ("audit.*", "public", "anything", False),
-        ('"a.b"."c ""d"""', "a.b", 'c "d"', True),
-        ("db.audit.log", "audit", "log", True),
-        ("t_[ab]", "public", "t_b", True),
-        ("a$b", "public", "a$b", True),
-        ("店*", "public", "店の", True),
-    ],
-)
-def test_patterns_mean_what_they_mean_to_pg_dump(pattern: str, schema: str, table: str, meant: bool) -> None:  # noqa: FBT001 - the expected answer
-    """Case outside of quotes is folded, `*` and `?` are wild, a dot parts schema and table."""
-    assert matches([pattern], schema, table) is meant
+from toban.backups import Progress, Trouble
 
 
 @pytest.mark.parametrize(
@@ -229,8 +204,8 @@ def test_properties_quote_whatever_they_say() -> None:
         comment="it's \\ so",
         settings=(Setting(name="search_path", value='"$user", a b, "x ""y"""'), Setting(name="search_path", value="")),
     )
-    assert list(dressing("d", properties)) == [
-        "COMMENT ON DATABASE \"d\" IS E'it''s \\\\ so'",
+    assert list(dressing("d", properties)) == ["COMMENT ON DATABASE \"d\" IS E'it''s \\\\ so'"]
+    assert list(settings("d", properties)) == [
         "ALTER DATABASE \"d\" SET \"search_path\" TO '$user', 'a', 'b', 'x \"y\"'",
         'ALTER DATABASE "d" SET "search_path" TO \'\'',
     ]
@@ -296,6 +271,9 @@ def test_a_course_goes_by_the_tables_it_has_reached() -> None:
         (1050, "d: public.b"),
     ]
     assert {one.total_bytes for one in told} == {1050}
+    course.know([a_table("a", 100)])
+    course.say(10)
+    assert (told[-1].done_bytes, told[-1].what) == (50, "d")
     assert (within(10, 100, 3.0), share_of(100, 0, 5)) == (10, 0)
 
 
@@ -327,17 +305,7 @@ async def test_the_digest_of_a_file_that_never_comes_is_given_up(tmp_path: Path)
 
 def test_a_manifest_that_does_not_tell_of_its_files_is_damaged() -> None:
     """Whoever has edited it."""
-    manifest = Manifest(
-        id="x",
-        name="nightly",
-        target="main",
-        kind="postgresql",
-        method=Method.DUMP,
-        engine="dump",
-        created_at=0,
-        finished_at=1,
-        detail={"format": "custom", "databases": [{"name": "shop"}]},
-    )
+    manifest = a_manifest(id="x", detail={"format": "custom", "databases": [{"name": "shop"}]})
     with pytest.raises(BackupError) as caught:
         told_by(manifest)
     assert caught.value.trouble is Trouble.DAMAGED

@@ -1,13 +1,11 @@
 import asyncio
 import re
-from collections.abc import Collection
 from dataclasses import replace
 
-import asyncpg
 import psutil
 import pytest
 
-from backup.engines.dumping.reading import told_by
+from backup.restore import dump
 from backup.restore.dump import DumpRestorer
 from backup.restore.dumping.naming import Destination
 from backup.restore.dumping.site import Site
@@ -21,11 +19,12 @@ from tests.backup.dump.dumps import (
     failure_of,
     file_of,
     flip,
+    partial_of,
     properties_of,
 )
 from tests.clusters import Cluster
 from tests.waiting import eventually
-from toban.backups import BackupRecord, Check, RestoreProof, Status, Trouble, Verdict
+from toban.backups import Check, RestoreProof, Status, Trouble, Verdict
 
 pytestmark = pytest.mark.integration
 STOCK = "CREATE TABLE stock AS SELECT n, md5(n::text) AS mark FROM generate_series(1, 1000) AS n"
@@ -76,11 +75,20 @@ async def test_a_database_that_is_there_and_empty_is_taken(shop: Cluster, bench:
     assert databases_of(shop) == {"postgres", "shop", "made_for_it"}
 
 
-async def test_a_database_that_the_dsn_names_and_is_not_there_is_made(shop: Cluster, bench: Bench) -> None:
-    """The way in is then another one."""
+async def test_a_database_that_the_dsn_names_and_is_not_there_is_made(
+    shop: Cluster, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way in is then another one, and not the template, of which nobody could make a database meanwhile."""
     record = await bench.dumped(shop)
+    ways, dress = [], Site.dress
+
+    async def by_way_of(site: Site, one: Destination) -> tuple[str, ...]:
+        ways.append(site.database)
+        return await dress(site, one)
+
+    monkeypatch.setattr(Site, "dress", by_way_of)
     restored = await bench.restored(record, shop.dsn("to be 'made'"))
-    assert restored.databases == ("to be 'made'",)
+    assert (restored.databases, ways) == (("to be 'made'",), ["postgres"])
     assert content_of(shop, "to be 'made'") == content_of(shop, "shop")
 
 
@@ -150,12 +158,6 @@ async def _filling(cluster: Cluster) -> psutil.Process:
     return next(one for one in psutil.Process().children(recursive=True) if one.name() == "pg_restore")
 
 
-def _partial(record: BackupRecord, name: str) -> str:
-    """What a restore calls its database until all of it is there."""
-    [entry] = told_by(record.manifest).entries
-    return Destination(entry=entry, name=name).partial
-
-
 @pytest.mark.parametrize("how", ["cancelled", "killed", "disconnected"])
 async def test_a_restore_that_is_ended_from_outside_leaves_nothing(how: str, shop: Cluster, bench: Bench) -> None:
     """Whoever ends it: us, a killed pg_restore, or the server that sends it away."""
@@ -181,25 +183,16 @@ async def test_a_restore_that_is_ended_from_outside_leaves_nothing(how: str, sho
 
 
 async def test_what_a_restore_that_died_has_left_goes_with_the_next(shop: Cluster, bench: Bench) -> None:
-    """Its half database has a name of no consequence, under which the next one begins."""
+    """Its half database has a name of no consequence, under which the next one begins, whoever is still in there."""
     record = await bench.dumped(shop)
     restored = await bench.restored(record, shop.dsn(), rename="again")
-    partial = _partial(record, "again")
+    partial = partial_of(record, "again")
     shop.psql(f'ALTER DATABASE again RENAME TO "{partial}"')
     assert restored.databases == ("again",)
+    still_there = await shop.connect(partial)
     await bench.restored(record, shop.dsn(), rename="again")
     assert databases_of(shop) == {"postgres", "shop", "again"}
-
-
-async def test_two_restores_of_one_name_do_not_meet(shop: Cluster, bench: Bench) -> None:
-    """The second is told that another is at it."""
-    record = await bench.dumped(shop)
-    partial = _partial(record, "again")
-    other = await shop.connect()
-    await other.execute("SELECT pg_advisory_lock(hashtextextended($1, 0))", partial)
-    error = await failure_of(bench.restored(record, shop.dsn(), rename="again"))
-    await other.close()
-    assert (error.what, error.why, error.trouble) == ("database again", "another restore is making it", Trouble.BUSY)
+    still_there.terminate()
 
 
 async def test_chosen_tables_come_with_what_makes_them(source: Cluster, elsewhere: Cluster, bench: Bench) -> None:
@@ -219,7 +212,7 @@ async def test_chosen_tables_bring_their_partitions_and_keys_among_themselves(
     record = await bench.dumped(source, a_job(format="directory"))
     chosen = ("days", "public.users", '"s x"."注文 ""o"" 1"')
     restored = await bench.restored(record, elsewhere.dsn(), tables=chosen, rename="some")
-    assert elsewhere.psql("SELECT count(*) FROM days", "some") == "30"
+    assert elsewhere.psql("SELECT count(*) FROM days", "some") == "31"
     assert elsewhere.psql("SELECT count(*) FROM pg_constraint WHERE contype = 'f'", "some") == "1"
     assert elsewhere.psql("SELECT count(*) FROM pg_class WHERE relname IN ('parent', 'named')", "some") == "0"
     assert restored.did[-1].startswith("restored tables days, public.users")
@@ -332,44 +325,26 @@ async def test_programs_that_are_not_here_are_missed_before_anything_is_made(sho
     assert rows.ok is None
 
 
-async def test_a_name_that_somebody_comes_back_to_is_tried_again(
+async def test_roles_too_many_to_be_read_at_once_are_not_made_by_half(
     shop: Cluster, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Until it is free for a moment; and when it never is, all is as it was before."""
+    """Rather none, and what to do."""
     record = await bench.dumped(shop)
-    rename, tries = Site._rename, []
-
-    async def in_use(site: Site, renamings: Collection[tuple[str, str]]) -> None:
-        tries.append(renamings)
-        if len(tries) != 2:
-            raise asyncpg.ObjectInUseError("database is being accessed by other users")
-        await rename(site, renamings)
-
-    monkeypatch.setattr(Site, "_rename", in_use)
-    await bench.restored(record, shop.dsn(), rename="again")
-    assert databases_of(shop) == {"postgres", "shop", "again"}
-    error = await failure_of(bench.restored(record, shop.dsn(), replace=True))
-    assert error.why == "database is being accessed by other users"
-    assert len(tries) == 2 + 5
-    assert databases_of(shop) == {"postgres", "shop", "again"}
+    monkeypatch.setattr(dump, "MOST_GLOBALS_BYTES", 100)
+    error = await failure_of(bench.preflight(record, shop.dsn(), rename="again"))
+    assert error.line == (
+        "toban: globals.sql: is larger than 100 bytes (make the roles by psql, and restore without those of the dump)"
+    )
 
 
-async def test_a_database_filled_meanwhile_is_put_aside_though_it_was_empty(
-    shop: Cluster, bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What came into it while the restore went on is somebody's."""
+async def test_a_database_of_types_alone_is_not_empty(shop: Cluster, bench: Bench) -> None:
+    """Nothing that somebody has made goes with it."""
     record = await bench.dumped(shop)
-    shop.psql("CREATE DATABASE again")
-    dress = Site.dress
-
-    async def meanwhile(site: Site, one: Destination) -> None:
-        shop.psql("CREATE TABLE precious AS SELECT 1 AS one", "again")
-        await dress(site, one)
-
-    monkeypatch.setattr(Site, "dress", meanwhile)
-    restored = await bench.restored(record, shop.dsn(), rename="again")
-    assert shop.psql("SELECT one FROM precious", restored.detail["aside"]["again"]) == "1"
-    assert shop.psql("SELECT count(*) FROM stock", "again") == "1000"
+    shop.psql("CREATE DATABASE made")
+    shop.psql("CREATE TYPE mood AS ENUM ('well')", "made")
+    assert set(faults((await bench.preflight(record, shop.dsn(), rename="made")).checks)) == {"database made"}
+    shop.psql("DROP TYPE mood; CREATE EXTENSION IF NOT EXISTS plpgsql", "made")
+    assert (await bench.preflight(record, shop.dsn(), rename="made")).ok
 
 
 async def test_a_restore_wants_a_server(bench: Bench, shop: Cluster) -> None:

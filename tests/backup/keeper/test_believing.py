@@ -11,12 +11,14 @@ from backup.errors import BackupError
 from backup.keeping.drilling import beat_of, drilled
 from backup.keeping.happenings import Kind
 from backup.keeping.reading import believed
+from backup.repository.holds import holds_on
 from backup.restore.contract import Aim
 from backup.settings import Beat, Drill
 from tests.backup.keeper.conftest import Bench, NewBench, run
 from tests.backup.keeper.records import DAY, HOUR, a_job, a_record, proved_at
 from tests.builders import START
-from toban.backups import Belief, DrillRecord, Marks, RestoreProof, Status, Trouble, Verdict
+from tests.mounts import read_only
+from toban.backups import Belief, Check, DrillRecord, Marks, RestoreProof, Status, Trouble, Verdict
 from toban.clock import moment
 from toban.secrets import Dsn
 
@@ -41,7 +43,7 @@ async def test_proof_is_written_down_and_what_is_none_is_told(
     record = await run(bench)
 
     async def prove_record(*_: object, **__: object) -> RestoreProof:
-        assert bench.keeper._in_use[record.id] == 1
+        assert len(holds_on(bench.root, record)) == 1
         return proved_at(START + 5, verdict)
 
     monkeypatch.setattr(keeper_module, "prove_record", prove_record)
@@ -50,7 +52,31 @@ async def test_proof_is_written_down_and_what_is_none_is_told(
     assert (proof.verdict, found.status, found.belief) == (verdict, status, belief)
     told = [] if kind is None else [(kind, f"proof of {record.id}: because")]
     assert [(one.kind, one.sentence) for one in bench.heard] == told
-    assert bench.keeper._in_use[record.id] == 0
+    assert holds_on(bench.root, record) == []
+
+
+@pytest.mark.integration
+async def test_damage_that_cannot_be_written_down_is_told_all_the_same(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that rots is made read-only first: whoever reads the backup then finds it, and people are to know."""
+    record = await run(bench)
+    bench.engine.looks = [(Check(name="content", ok=False, detail="page 3"),)]
+
+    async def prove_record(*_: object, **__: object) -> RestoreProof:
+        return proved_at(START + 5, Verdict.DAMAGED)
+
+    monkeypatch.setattr(keeper_module, "prove_record", prove_record)
+    with read_only(bench.root):
+        found = await bench.keeper.verify(record, bench.tell)
+        proof = await bench.keeper.prove(record, bench.tell)
+    assert (found.status, proof.verdict) == (Status.DAMAGED, Verdict.DAMAGED)
+    unwritten = f"what was found of {record.id} could not be written down: "
+    assert [(one.kind, one.sentence.startswith(unwritten)) for one in bench.heard] == [
+        *((Kind.FAILED, True), (Kind.DAMAGED, False)),
+        *((Kind.FAILED, True), (Kind.DAMAGED, False)),
+    ]
+    assert bench.heard[1].sentence == f"{record.id}: its verification failed: content: page 3"
 
 
 def test_proof_that_decides_nothing_takes_nothing_back() -> None:

@@ -1,11 +1,14 @@
 """Second places are kept up with the repository."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from backup.errors import BackupError
 from backup.keeping.happenings import Kind
+from backup.repository.holds import holds_on
 from backup.settings import Copy
 from tests.backup.keeper.conftest import NewBench
 from tests.backup.keeper.records import DAY, a_job
@@ -44,6 +47,36 @@ async def test_copy_that_cannot_be_reached_fails_no_backup_and_is_caught_up(
     assert await bench.keeper.catch_up(bench.tell) == ()
     assert there(tmp_path / "nas") == {record.id}
     assert list((await bench.keeper.records())[0].marks.copies) == ["nas"]
+
+
+async def test_copy_that_somebody_has_emptied_gets_the_newest_again(new_bench: NewBench, tmp_path: Path) -> None:
+    """The marks say that it is there: the disk was replaced. What is read for it is let go by nobody meanwhile."""
+    nas = Copy(name="nas", path=tmp_path / "nas")
+    bench = await new_bench(a_job(nice=0), copies=(nas,))
+    await bench.keeper.run("nightly", bench.tell)
+    bench.clock.advance(60)
+    newest = await bench.keeper.run("nightly", bench.tell)
+    shutil.rmtree(tmp_path / "nas" / "main")
+    seen: list[int] = []
+    told = lambda _: seen.append(len(holds_on(bench.root, newest)))  # noqa: E731 - said once
+    assert await bench.keeper.catch_up(told) == ()
+    assert there(tmp_path / "nas") == {newest.id}
+    assert set(seen) == {1}
+
+
+async def test_copy_learns_of_a_pin_before_its_own_retention_lets_go(new_bench: NewBench, tmp_path: Path) -> None:
+    """What a person wants kept is kept in every place, and let go in every place."""
+    usb = Copy(name="usb", path=tmp_path / "usb", keep={"for": "1d", "at_least": 1})
+    bench = await new_bench(a_job(nice=0, keep={"for": "90d", "at_least": 1}), copies=(usb,))
+    ids = []
+    for _ in range(2):
+        ids.append((await bench.keeper.run("nightly", bench.tell)).id)
+        bench.clock.advance(8 * DAY)
+    oldest = (await bench.keeper.records())[-1]
+    for pinned, expected in (("audit", set(ids)), (None, {ids[1]})):
+        await bench.keeper.repository.mark(oldest, lambda marks, why=pinned: replace(marks, pinned=why))  # type: ignore[misc] # bound at once
+        assert await bench.keeper.catch_up(bench.tell) == ()
+        assert there(tmp_path / "usb") == expected
 
 
 async def test_copy_has_its_own_retention(new_bench: NewBench, tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from backup.engines.contract import Making
 from backup.errors import BackupError
-from backup.keeper import AGAIN_SECONDS, BUSY_AGAIN_SECONDS, SCHEDULED, Manner
+from backup.keeper import AGAIN_SECONDS, SCHEDULED, Manner
 from backup.keeping.happenings import Kind
+from backup.keeping.under_way import BUSY_AGAIN_SECONDS
 from backup.settings import Window
 from backup.space import Room
 from tests.backup.keeper.conftest import GB, Bench, NewBench, attempts, run
@@ -31,7 +32,7 @@ async def test_backup_is_made_read_through_and_told(bench: Bench) -> None:
     assert (told.engine, told.kind, told.source_bytes, told.notes) == ("scripted", "postgresql", 100, ("a note",))
     assert [file.path for file in told.files] == ["dump"]
     assert [progress.phase for progress in bench.progress][:3] == ["estimate", "dump", "store"]
-    assert (bench.heard, bench.keeper.running) == ([], {})
+    assert (bench.heard, bench.keeper.under_way.runs) == ([], {})
     assert await attempts(bench) == [(Status.OK, None, "")]
 
 
@@ -134,6 +135,7 @@ async def test_scheduled_run_whose_window_closed_while_it_waited_is_not_begun(ne
         await run(bench, manner=SCHEDULED)
     assert refused.value.trouble is Trouble.CANCELLED
     assert refused.value.why == "its window closed while it waited for its turn"
+    assert bench.heard == []
     assert (await run(bench)).status is Status.OK
 
 
@@ -156,9 +158,10 @@ async def test_what_is_being_read_is_not_let_go(new_bench: NewBench) -> None:
     old = await run(bench)
     bench.clock.advance(8 * DAY)
     await run(bench)
-    async with bench.keeper._used(old):
+    async with bench.keeper._used(old, "a proof"):
         pruned = await bench.keeper.prune()
-    assert (pruned.removed, pruned.failed) == ((), {old.id: f"{old.id}: is being read"})
+    assert (pruned.removed, list(pruned.failed)) == ((), [old.id])
+    assert pruned.failed[old.id].startswith(f"{old.id}: is in use: a proof, by process ")
     assert [record.id for record in (await bench.keeper.prune(target="main")).removed] == [old.id]
 
 

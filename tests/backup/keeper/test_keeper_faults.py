@@ -1,6 +1,8 @@
 """The keeper when something goes wrong: what stays, what is told, what is never taken for a backup."""
 
 import asyncio
+import errno
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from backup.engines.contract import Estimate, Making
 from backup.errors import BackupError
 from backup.keeping.happenings import Happening, Kind
+from backup.keeping.making import beside
 from backup.space import Room
 from tests.backup.keeper.conftest import GB, Bench, NewBench, attempts, run
 from tests.backup.keeper.records import DAY, a_job
@@ -68,6 +71,27 @@ async def test_space_that_goes_in_the_middle_ends_the_backup(bench: Bench, monke
     assert bench.names == set()
 
 
+async def test_work_is_over_when_its_watcher_has_ended_it() -> None:
+    """However long it takes to part: what it writes afterwards would lie where something else is by then."""
+    parted: list[str] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for _ in range(50):
+                await asyncio.sleep(0)
+            parted.append("work")
+
+    async def watcher() -> None:
+        await asyncio.sleep(0)
+        raise BackupError("repository", "no space left", trouble=Trouble.SPACE)
+
+    with pytest.raises(BackupError, match="no space left"):
+        await beside(work(), watcher())
+    assert parted == ["work"]
+
+
 async def test_repository_that_is_gone_when_it_is_asked_for_room_is_told(bench: Bench) -> None:
     """As that, and not as a fault of ours."""
 
@@ -118,12 +142,12 @@ async def test_cancelled_backup_leaves_nothing_half_made(bench: Bench) -> None:
     bench.engine.acts = [for_ever]
     task = asyncio.create_task(run(bench))
     await asyncio.wait_for(begun.wait(), 10)
-    assert list(bench.keeper.running) == ["nightly"]
+    assert list(bench.keeper.under_way.runs) == ["nightly"]
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert [(status, trouble) for status, trouble, _ in await attempts(bench)] == [(Status.FAILED, Trouble.CANCELLED)]
-    assert (bench.names, bench.heard, bench.keeper.running) == (set(), [], {})
+    assert (bench.names, bench.heard, bench.keeper.under_way.runs) == (set(), [], {})
 
 
 async def test_what_a_dead_maker_left_is_swept_before_there_is_more(bench: Bench) -> None:
@@ -251,3 +275,23 @@ async def test_failing_job_loses_none_of_its_backups(new_bench: NewBench) -> Non
     newest = await run(bench)
     assert len((await bench.keeper.prune()).removed) == 2
     assert bench.names == {newest.id}
+
+
+async def test_workspace_that_cannot_be_used_is_the_reason(bench: Bench) -> None:
+    """It is no fault of ours, and is written down as any other."""
+    bench.keeper.around.workspace.write_text("a file where a folder is expected")
+    with pytest.raises(BackupError):
+        await run(bench)
+    sentence = f"{bench.keeper.around.workspace}: no folder can be made there: File exists (it lies beside the state)"
+    assert await attempts(bench) == [(Status.FAILED, Trouble.PRIVILEGE, sentence)]
+
+
+async def test_disk_that_cannot_be_asked_is_an_obstacle(bench: Bench) -> None:
+    """Whoever wants a backup made is told."""
+
+    def gone(_: Path) -> Room:
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    bench.keeper.tools = replace(bench.keeper.tools, look=gone)
+    with pytest.raises(BackupError, match="Transport endpoint is not connected"):
+        await bench.keeper.obstacle("nightly")

@@ -6,11 +6,19 @@ from pathlib import Path
 import pytest
 
 from backup.keeping.ledger import Ledger
+from backup.repository.layout import DESCRIPTION
 from tests.builders import START, ManualClock
 
 
+def described(root: Path) -> None:
+    """As a repository is; where it can be."""
+    if root.is_dir():
+        (root / DESCRIPTION).touch()
+
+
 async def a_ledger(root: Path, clock: ManualClock, *keys: str, node: str = "db1") -> Ledger:
-    """Opened, for these."""
+    """Opened, for these, in what looks like a repository."""
+    described(root)
     ledger = Ledger(root, node, clock)
     await ledger.open(keys or ("nightly",))
     return ledger
@@ -89,3 +97,27 @@ async def test_ledger_that_cannot_be_written_is_kept_in_memory(tmp_path: Path) -
     await ledger.begin("nightly", START)
     await ledger.done("nightly")
     assert (ledger.attempts("nightly", START), ledger.done_at("nightly")) == (1, START)
+
+
+async def test_ledger_makes_nothing_where_the_repository_is_not(tmp_path: Path) -> None:
+    """Its disk is not mounted: what is remembered stays in memory, and the place stays as it is."""
+    ledger = await a_ledger(tmp_path, ManualClock())
+    (tmp_path / DESCRIPTION).unlink()
+    gone = tmp_path / ".toban"
+    gone.rename(tmp_path / "elsewhere")
+    await ledger.begin("nightly", START)
+    assert ledger.attempts("nightly", START) == 1
+    assert not gone.exists()
+
+
+async def test_ledger_knows_since_when_there_is_a_good_one(tmp_path: Path) -> None:
+    """The earliest that was seen, over a restart: the one of then is let go in time."""
+    clock = ManualClock()
+    ledger = await a_ledger(tmp_path, clock)
+    assert ledger.good_since("nightly") is None
+    await ledger.saw_good({"nightly": START + 5, "unknown": START})
+    await ledger.saw_good({"nightly": START + 99})
+    again = await a_ledger(tmp_path, clock)
+    assert (again.good_since("nightly"), again.good_since("unknown")) == (START + 5, None)
+    await again.saw_good({"nightly": START})
+    assert again.good_since("nightly") == START

@@ -8,7 +8,8 @@ from random import Random
 import pytest
 
 from backup import schedule
-from backup.schedule import CronTrigger, Entry, Schedule
+from backup.schedule import AGAIN_SECONDS, CronTrigger, Entry, Schedule
+from backup.settings import Window
 from tests.backup.keeper.records import DAY, HOUR
 from tests.waiting import eventually
 from toban.clock import SystemClock
@@ -25,8 +26,9 @@ class Runs:
         self.cancelled = 0
         self.hold: asyncio.Event | None = None
         self.error: BaseException | None = None
+        self.counts: bool | None = None
 
-    async def run(self, moment: float) -> None:
+    async def run(self, moment: float) -> bool | None:
         """Noted; held, or failing, where the test says so."""
         self.moments.append(moment)
         if self.error is not None:
@@ -37,6 +39,7 @@ class Runs:
             except asyncio.CancelledError:
                 self.cancelled += 1
                 raise
+        return self.counts
 
     def entry(
         self,
@@ -46,9 +49,18 @@ class Runs:
         since: float = 0.0,
         begun: Callable[[], float | None] = lambda: None,
         jitter: float = 0.0,
+        window: Window | None = None,
     ) -> Entry:
         """Something due every night."""
-        return Entry(key=key, line=line, run=self.run, known_since=since, last_begun=begun, jitter_seconds=jitter)
+        return Entry(
+            key=key,
+            line=line,
+            run=self.run,
+            known_since=since,
+            last_begun=begun,
+            jitter_seconds=jitter,
+            window=window,
+        )
 
 
 class SetClock(SystemClock):
@@ -129,6 +141,17 @@ async def test_run_under_way_is_not_begun_again(made: Make) -> None:
     await eventually(lambda: not found._running)
 
 
+async def test_run_that_does_not_count_is_planned_anew(made: Make) -> None:
+    """Somebody else was at work: its moment is still to come, in a while and not tomorrow."""
+    runs, now = Runs(), SystemClock().now()
+    runs.counts = False
+    found = made()
+    found.renew([runs.entry(since=now - 3 * DAY)], UTC)
+    await eventually(lambda: runs.moments and not found._running)
+    await eventually(lambda: now + AGAIN_SECONDS <= found.upcoming()["nightly"] < now + AGAIN_SECONDS + HOUR)
+    assert len(runs.moments) == 1
+
+
 async def test_stop_ends_what_runs(made: Make) -> None:
     """And it has ended when `stop` returns."""
     runs, now = Runs(), SystemClock().now()
@@ -174,6 +197,14 @@ def test_trigger_draws_each_run_out_by_its_jitter() -> None:
     drawn = {trigger.get_next_fire_time(None, NIGHT - timedelta(hours=1)) for _ in range(20)}
     assert len(drawn) == 20
     assert all(NIGHT <= at <= NIGHT + timedelta(minutes=5) for at in drawn if at is not None)
+
+
+def test_trigger_draws_no_run_out_beyond_its_window() -> None:
+    """Drawn later it would not be begun at all."""
+    window = Window(cron="0 2 * * *", for_=60.0)
+    trigger = CronTrigger(Runs().entry(jitter=6000.0, since=NIGHT.timestamp(), window=window), UTC, RANDOM)
+    drawn = {trigger.get_next_fire_time(None, NIGHT - timedelta(hours=1)) for _ in range(20)}
+    assert all(NIGHT <= at < NIGHT + timedelta(minutes=1) for at in drawn if at is not None)
 
 
 def test_trigger_goes_on_from_the_run_before() -> None:

@@ -1,5 +1,6 @@
 """Room in the repository."""
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import pytest
 
 from backup.engines.contract import Estimate
 from backup.errors import BackupError
+from backup.settings import Encryption
 from backup.space import Course, Room, lack_of_room, needed_bytes, room_of, watch
+from tests.backup.keeper.conftest import Bench, attempts, run
 from tests.backup.keeper.records import HOUR, a_record
 from tests.builders import START
 from toban.backups import Status, Trouble
@@ -53,6 +56,33 @@ async def test_watch_ends_the_work_when_the_floor_is_reached(monkeypatch: pytest
     assert ended.value.why == "no space left: 9 B free, of which 10 B are to stay free"
     assert "backups.floor" in ended.value.hint
     assert rooms == []
+
+
+async def test_sealing_is_ended_when_the_floor_is_reached(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once more as much is written then: a database on the same disk may not be left without room for that."""
+    keeper = bench.keeper
+    keeper.repository.encryption = Encryption(method="age", recipients=("x",))
+    ended = asyncio.Event()
+
+    async def passed(*_: object) -> None:
+        pass
+
+    async def filling(*_: object) -> None:
+        bench.rooms[:] = [Room(free_bytes=GB // 2, total_bytes=10 * GB)]
+        try:
+            await asyncio.sleep(5)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr("backup.space.WATCH_SECONDS", 0.001)
+    monkeypatch.setattr("backup.repository.repository.try_out", passed)
+    monkeypatch.setattr("backup.repository.partials.seal", filling)
+    with pytest.raises(BackupError, match="no space left") as caught:
+        await run(bench)
+    assert caught.value.trouble is Trouble.SPACE
+    assert ended.is_set()
+    assert [status for status, _, _ in await attempts(bench)] == [Status.FAILED]
+    assert bench.names == set()
 
 
 def test_room_is_what_the_file_system_says(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from backup.space import Room
 from tests.backup.keeper.records import DAY, HOST, HOUR, MAIN, a_job, a_record, proved_at, verified_at
 from tests.builders import START
 from toban.backups import (
+    BackupRecord,
     DrillRecord,
     GapKind,
     Marks,
@@ -69,6 +70,7 @@ def test_good_backup_is_told_with_its_age_size_and_duration() -> None:
         "running": 0.0,
         "unproved_seconds": 2 * DAY - 60,
         "unverified_seconds": HOUR - 120,
+        "unread_seconds": 0.0,
     }
 
 
@@ -247,6 +249,21 @@ def test_wal_is_told_with_its_window_and_what_that_should_be() -> None:
     }
 
 
+def test_window_of_a_quiet_server_has_not_shrunk() -> None:
+    """Nothing was committed between the last transaction and the newest base: no moment there is another."""
+    base = a_record("base", method=Method.BASE, at=START - 9 * DAY)
+    spans = a_standing((9 * DAY, 5 * DAY), (60, 60))
+    assert of_wal(spans, base)["wal_window_kept_ratio"] == 60 / (7 * DAY)
+    quiet = replace(spans.reachable[0], unbroken_to=START - 60)
+    assert of_wal(replace(spans, reachable=(quiet, spans.reachable[1])), base)["wal_window_kept_ratio"] == 1.0
+
+
+def test_window_that_nobody_could_read_is_not_told() -> None:
+    """Sealed, and the key is not here: that is no shrinking."""
+    found = of_wal(a_standing((60, 60), map_whole=False), a_record("base", method=Method.BASE, at=START - 9 * DAY))
+    assert [name for name in found if "window" in name] == []
+
+
 @pytest.mark.parametrize("damaged", [None, 0, 2])
 def test_damaged_wal_is_told_once_it_was_read(damaged: int | None) -> None:
     """Before that there is no value: nobody knows."""
@@ -309,3 +326,36 @@ def test_repository_is_told_with_its_room() -> None:
 def test_repository_that_is_gone_is_told_as_that() -> None:
     """And nothing is claimed of its room."""
     assert values(told_of_repository(START, up=False, room=None, full_in_seconds=None)) == {"repository_up": 0.0}
+
+
+def test_backup_that_was_never_proved_is_unproved_since_there_is_one() -> None:
+    """Those of then were let go in time: the oldest that is kept is never older than a week."""
+    kept = a_record(at=START - 6 * DAY)
+    found = values(told(known(None, kept, good_since={"nightly": START - 40 * DAY})))
+    assert found["unproved_seconds"] == 40 * DAY
+    proven = a_record(at=START - 6 * DAY, marks=Marks(proof=proved_at(START - DAY)))
+    found = values(told(known(None, proven, good_since={"nightly": START - 40 * DAY})))
+    assert found["unproved_seconds"] == DAY
+
+
+def test_run_that_is_drawn_out_at_random_is_not_overdue_for_it() -> None:
+    """A jitter of four hours: by so much two runs may lie farther apart."""
+    plan = a_plan(a_job(schedule="0 2 * * *", jitter=4 * HOUR))
+    last = a_record(at=START - DAY - 3 * HOUR, seconds=0.0)
+    assert values(told(known(plan, last)))["overdue_seconds"] == 0.0
+    assert values(told(known(plan, replace_at(last, START - DAY - 5 * HOUR))))["overdue_seconds"] == HOUR
+
+
+def replace_at(record: BackupRecord, at: float) -> BackupRecord:
+    """The same, made then."""
+    return replace(record, manifest=replace(record.manifest, created_at=at, finished_at=at))
+
+
+def test_backup_that_should_have_been_read_again_is_told() -> None:
+    """The one that was read longest ago; not where nobody is to read them."""
+    records = [
+        a_record(at=START - days * DAY, marks=Marks(verification=verified_at(START - days * DAY))) for days in (1, 9)
+    ]
+    assert values(told(known(None, *records)))["unread_seconds"] == 2 * DAY
+    for plan in (a_plan(reading={"schedule": None}), a_plan(a_job(verify=False))):
+        assert "unread_seconds" not in values(told(known(plan, *records)))

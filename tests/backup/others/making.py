@@ -1,39 +1,22 @@
 """Engines put to work as a keeper does it: one backup into a folder, a record of it, a look at it, a way back."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from backup.children import Children, Command
-from backup.engines.contract import Engine, Looking, Made, Making, Origin, Surroundings
+from backup.children import Children
+from backup.engines.contract import Engine, Looking, Making, Origin, Surroundings
 from backup.programs import Programs
 from backup.restore.contract import Wanted
 from backup.settings import Job
+from tests.backup.lying import Lying, recorded
 from tests.builders import START
-from toban.backups import BackupRecord, Check, Manifest, Progress, Status, StoredFile
+from toban.backups import BackupRecord, Check, Progress
 from toban.clock import SystemClock
 from toban.secrets import Dsn, Secret
 
-
-@dataclass(frozen=True, kw_only=True)
-class Plain:
-    """A backup's files as they lie there, unsealed."""
-
-    place: Path
-
-    def source(self, name: str) -> tuple[Path, tuple[Command, ...]]:
-        """The file itself."""
-        return self.place / name, ()
-
-    async def path(self, name: str) -> Path:
-        """The file itself."""
-        return self.place / name
-
-    async def folder(self) -> Path:
-        """The folder itself."""
-        return self.place
+Plain = Lying
 
 
 @dataclass(kw_only=True)
@@ -75,7 +58,7 @@ class Shop:
     async def made(self, **changed: Any) -> BackupRecord:  # noqa: ANN401 - any field or key
         """A backup, as the repository would have it."""
         making = self.making(**changed)
-        return recorded(making, await self.engine.make(making), self.engine.name)
+        return recorded(making, await self.engine.make(making), self.engine.name, began=START, ended=START + 1)
 
     async def verified(self, record: BackupRecord, secret: Secret | None = None) -> tuple[Check, ...]:
         """What the engine finds in it."""
@@ -118,44 +101,6 @@ def a_shop(
     job = Job.model_validate({"name": "nightly", "target": "shop", "method": engine.method, **keys})
     origin = Origin(name="shop", kind=kind, dsn=None if dsn is None else Dsn(dsn), path=path)
     return Shop(home=home, engine=engine, job=job, origin=origin)
-
-
-def recorded(making: Making, made: Made, engine: str) -> BackupRecord:
-    """What the repository makes of it."""
-    files = tuple(
-        StoredFile(
-            path=str(path.relative_to(making.place)),
-            size_bytes=path.stat().st_size,
-            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        )
-        for path in sorted(making.place.rglob("*"))
-        if path.is_file()
-    )
-    manifest = Manifest(
-        id=making.id,
-        name=making.job.name,
-        target=making.origin.name,
-        kind=making.origin.kind,
-        method=making.job.method,
-        engine=engine,
-        created_at=START,
-        finished_at=START + 1,
-        files=files,
-        **{
-            name: getattr(made, name)
-            for name in (
-                "source_bytes",
-                "server_version",
-                "databases",
-                "rows",
-                "tools",
-                "compression",
-                "notes",
-                "detail",
-            )
-        },
-    )
-    return BackupRecord(manifest=manifest, status=Status.OK, place=str(making.place))
 
 
 def file_of(record: BackupRecord, name: str) -> Path:

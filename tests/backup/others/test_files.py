@@ -14,7 +14,17 @@ import psutil
 import pytest
 
 from backup.children import Children, Ended, Output
-from backup.engines.files import RESTIC, Files, Restic, _complaints, _compression, _summary, restic_for
+from backup.engines.files import (
+    RESTIC,
+    Files,
+    Restic,
+    _checked,
+    _complaints,
+    _compression,
+    _summary,
+    forget_gone,
+    restic_for,
+)
 from backup.errors import BackupError
 from backup.programs import Programs
 from backup.restore.contract import Aim, Moment
@@ -267,6 +277,61 @@ def test_files_failures_of_restic_have_their_trouble(said: str, trouble: Trouble
     )
     ended = Ended(command=restic.command("check"), status=1, said=said)
     assert restic.failure(Output(stdout=b"", ended=(ended,))).trouble is trouble
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("kill -9 $$", None),
+        ("echo 'Fatal: write: no space left on device' >&2; exit 1", None),
+        ("echo 'Fatal: repository contains errors' >&2; exit 1", False),
+    ],
+)
+async def test_files_that_restic_could_not_look_at_are_not_called_damaged(
+    script: str, expected: object, tmp_path: Path
+) -> None:
+    """What this machine lacks, or somebody who ends it, says nothing about what is kept."""
+    program = tmp_path / "restic"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    restic = Restic(
+        place=tmp_path, password_file=tmp_path, program=str(program), folder=tmp_path, children=Children(), secrets=()
+    )
+    assert (await _checked(restic, "data", "well", "check")).ok is expected
+
+
+def test_files_are_read_where_nothing_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A repository that is mounted read-only takes no lock of restic's."""
+    restic = Restic(
+        place=tmp_path, password_file=tmp_path, program="restic", folder=tmp_path, children=Children(), secrets=()
+    )
+    assert "--no-lock" not in restic.command("check").words
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert "--no-lock" in restic.command("check").words
+
+
+async def test_files_snapshots_of_somebodys_own_are_never_let_go(tmp_path: Path) -> None:
+    """Those alone go that are tagged with the id of a backup which has no folder any more."""
+    went = list[str]()
+
+    @dataclass(frozen=True, kw_only=True)
+    class Told(Restic):
+        async def snapshots(self) -> list[dict[str, Any]]:
+            tags: tuple[list[str], ...] = (["20261121T020001Z-etc"], ["20261121T020002Z-etc"], ["mine"], [])
+            return [{"id": str(number), "tags": one} for number, one in enumerate(tags)]
+
+        async def run(self, *words: str, within_seconds: float = 0.0) -> Output:
+            went.extend(words)
+            return Output(stdout=b"", ended=())
+
+    for number in range(4):
+        (tmp_path / "restic" / "snapshots" / str(number)).mkdir(parents=True)
+    (tmp_path / "20261121T020002Z-etc").mkdir()
+    restic = Told(
+        place=tmp_path / "restic", password_file=tmp_path, program="", folder=tmp_path, children=Children(), secrets=()
+    )
+    assert await forget_gone(restic, tmp_path, keep="20261121T020003Z-etc") == 1
+    assert went == ["forget", "--prune", "0"]
 
 
 def test_files_summary_is_the_last_that_restic_reports(tmp_path: Path) -> None:

@@ -10,12 +10,13 @@ from toban.secrets import Secret
 
 HOST = Origin(name="host", kind="host")
 NAS = Copy(name="nas", path=Path("/mnt/nas"))
+FAR = Copy(name="far", url="s3://bucket/toban")
 SEALED = Encryption(method="age", recipients=("age1x",))
 
 
-def problems(*jobs: Job, encryption: Encryption | None = None) -> dict[str, str]:
+def problems(*jobs: Job, encryption: Encryption | None = None, copies: tuple[Copy, ...] = (NAS,)) -> dict[str, str]:
     """What is wrong with these jobs."""
-    settings = Backups(repository=Path("/r"), jobs=jobs, copies=(NAS,), encryption=encryption)
+    settings = Backups(repository=Path("/r"), jobs=jobs, copies=copies, encryption=encryption)
     return {".".join(map(str, path)): why for path, why in planned(settings, (HOST,)).problems}
 
 
@@ -26,15 +27,16 @@ def a_job(name: str = "etc", *, copies: tuple[str, ...] | None = None, password:
     return Job(name=name, target="host", method=Method.FILES, paths=paths, copies=copies, password=secret)
 
 
-def test_files_go_to_no_copy() -> None:
-    """Their folders hold a list alone; whoever asks for it is told."""
+def test_files_go_to_folders_and_to_no_object_storage() -> None:
+    """Restic's repository is carried by restic itself; whoever would believe it to be elsewhere is told."""
     plan = planned(Backups(repository=Path("/r"), jobs=(a_job(),), copies=(NAS,)), (HOST,))
-    assert plan.problems == ()
-    assert plan.copies(a_job()) == ()
-    found = problems(a_job(copies=("nas",)))
-    assert found == {
-        "jobs.0.copies": "is not for files: they lie in restic's own repository; copy that by `restic copy`"
-    }
+    assert (plan.problems, plan.copies(a_job())) == ((), (NAS,))
+    why = (
+        "files lie in restic's own repository, which does not go to far; "
+        "write copies: [nas], and let `restic copy` go there"
+    )
+    for copies, found in ((None, {"jobs.0.copies": why}), (("far",), {"jobs.0.copies": why}), (("nas",), {}), ((), {})):
+        assert problems(a_job(copies=copies), copies=(NAS, FAR)) == found
 
 
 def test_files_that_are_to_be_sealed_need_a_password() -> None:

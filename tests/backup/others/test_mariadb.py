@@ -6,66 +6,28 @@ import os
 import signal
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import psutil
 import pytest
 
-from backup.engines.mariadb import MariaDb, held_against
+from backup.children import Children
+from backup.engines.mariadb import MariaDb
 from backup.errors import BackupError
-from backup.restore.contract import Aim, Moment
+from backup.mariadb.way import MariaDbWay
+from backup.programs import Programs
 from backup.restore.mariadb import MariaDbRestorer
-from tests.backup.others.making import Shop, a_shop, faults, file_of, flip, wanted
+from tests.backup.others.databases import quoted, said, shop
+from tests.backup.others.making import faults, file_of, flip, wanted
 from tests.mariadbs import Mariadb, NewMariadb
 from tests.waiting import eventually
-from toban.backups import BackupRecord, Trouble
+from toban.backups import Trouble
 from toban.secrets import Dsn
 
 pytestmark = pytest.mark.integration
 AWKWARD = "a'b\"c\\d#e;f=g h%i 秘密$(x)`y`"
-ODD = "店 `x` y"
-FILLED = """
-create table item (id int primary key auto_increment, name varchar(100), price decimal(10,2), photo blob);
-insert into item (name, price, photo) values ('皿', 1.50, x'00ff27'), ('it''s; -- "x"\\n(1),', null, null);
-insert into item (name) select concat('n', seq) from seq_1_to_500;
-create table `odd ``name`` 表` (a int); insert into `odd ``name`` 表` values (1), (2);
-create table empty (a int);
-create view dear as select * from item where price > 1;
-create procedure twice (n int) select n * 2;
-create trigger priced before insert on item for each row set new.price = ifnull(new.price, 0);
-create event nightly on schedule every 1 day do select 1;
-"""
-
-
-def quoted(name: str) -> str:
-    """As SQL takes it."""
-    return "`" + name.replace("`", "``") + "`"
-
-
-def said(server: Mariadb, statements: str, database: str = "") -> str:
-    """What the server says, in its databases of whatever name."""
-    use = f"use {quoted(database)};" if database else ""
-    return server.sql(f"set names utf8mb4; {use} {statements}")
-
-
-@pytest.fixture
-def database(mariadb: Mariadb) -> Iterator[str]:
-    """A database of the test's own, with one of each kind of thing."""
-    name = f"{ODD} {uuid4().hex[:6]}"
-    said(mariadb, f"create database {quoted(name)} character set utf8mb4 collate utf8mb4_unicode_ci")
-    said(mariadb, FILLED, name)
-    yield name
-    for made in (name, f"{name} back"):
-        said(mariadb, f"drop database if exists {quoted(made)}")
-
-
-def shop(tmp_path: Path, dsn: str, *databases: str, **keys: Any) -> Shop:  # noqa: ANN401 - any field or key
-    """A job for these databases of a server."""
-    work = a_shop(tmp_path, MariaDb(), "mariadb", dsn=dsn, **keys)
-    object.__setattr__(work.origin, "chosen", lambda name: name in databases)
-    return work
 
 
 def what_is_in(server: Mariadb, database: str) -> str:
@@ -187,6 +149,14 @@ async def test_mariadb_without_a_database_to_dump_says_so(mariadb: Mariadb, tmp_
         await shop(tmp_path, mariadb.dsn(), "no such database").made()
 
 
+async def test_mariadb_folder_of_the_file_system_is_no_database(mariadb: Mariadb, tmp_path: Path) -> None:
+    """A disk of the server's own has one at its top, which the server takes for a database and nobody can dump."""
+    (mariadb.data_dir / "lost+found").mkdir(exist_ok=True)
+    assert "#mysql50#lost+found" in said(mariadb, "show databases")
+    way = MariaDbWay(Dsn(mariadb.dsn()), tmp_path, Programs())
+    assert "#mysql50#lost+found" not in {one.name for one in await way.databases(Children())}
+
+
 async def test_mariadb_rows_are_those_of_the_dumps_own_moment(mariadb: Mariadb, database: str, tmp_path: Path) -> None:
     """While somebody writes: what was counted is what is in the dump, and what comes back."""
     work = shop(tmp_path, mariadb.dsn(), database)
@@ -292,105 +262,17 @@ async def test_mariadb_dump_with_a_byte_turned_over_is_found_out(
     assert list(faults(await work.verified(record))) == [f"read {database}"]
 
 
-# --- the way back ----------------------------------------------------------------------------------------------------
-
-
-async def test_mariadb_restore_goes_over_nothing_unless_asked(mariadb: Mariadb, database: str, tmp_path: Path) -> None:
-    """What is there stays; with `replace` it is dropped, but only once the dump was seen to load."""
-    work = shop(tmp_path, mariadb.dsn(), database)
-    record = await work.made()
-    said(mariadb, "delete from item", database)
-    asked = wanted(record, into=Dsn(mariadb.dsn()))
-    assert list(faults((await MariaDbRestorer().preflight(asked, work.around)).checks)) == [f"database {database}"]
-    with pytest.raises(BackupError, match="is there already"):
-        await MariaDbRestorer().restore(asked, work.around, work.workspace(), print)
-    assert said(mariadb, "select count(*) from item", database) == "0"
-    await _spoiled(record, asked, work, mariadb, database)
-    replacing = wanted(record, into=Dsn(mariadb.dsn()), replace=True)
-    assert (await MariaDbRestorer().preflight(replacing, work.around)).ok
-    done = await MariaDbRestorer().restore(replacing, work.around, work.workspace(), print)
-    assert done.did[0] == f"dropped the database {database} that was there, once the dump was seen to load"
-    assert said(mariadb, "select count(*) from item", database) == "502"
-    assert "toban_trial" not in said(mariadb, "show databases")
-
-
-async def _spoiled(record: BackupRecord, asked: object, work: Shop, mariadb: Mariadb, database: str) -> None:
-    """A dump that does not load replaces nothing."""
-    dumped = file_of(record, record.manifest.detail["databases"][0]["file"])
-    kept = dumped.read_bytes()
-    dumped.write_bytes(kept.replace(b"INSERT INTO `item`", b"INSERT INTO `itme`", 1))
-    with pytest.raises(BackupError, match="itme"):
-        await MariaDbRestorer().restore(
-            wanted(record, into=Dsn(mariadb.dsn()), replace=True), work.around, work.workspace(), print
-        )
-    dumped.write_bytes(kept)
-    assert said(mariadb, "show tables", database)
-    assert "toban_trial" not in said(mariadb, "show databases")
-
-
-async def test_mariadb_restore_refuses_what_it_cannot_do(mariadb: Mariadb, database: str, tmp_path: Path) -> None:
-    """Beforehand, each with its reason."""
-    work = shop(tmp_path, mariadb.dsn(), database)
-    record = await work.made()
-    into = Dsn(mariadb.dsn())
-    for how, name in (
-        ({}, "place"),
-        ({"into": into, "moment": Moment(aim=Aim.LSN, value="0/1")}, "moment"),
-        ({"into": into, "tables": ("item",)}, "tables"),
-        ({"into": into, "database": "another"}, "database"),
-        ({"into": Dsn("mysql://root@127.0.0.1:9/")}, "server"),
-    ):
-        look = await MariaDbRestorer().preflight(wanted(record, **how), work.around)
-        assert list(faults(look.checks)) == [name]
-    record.manifest.detail["databases"][0]["collation"] = "utf8mb4_klingon_ci"
-    look = await MariaDbRestorer().preflight(wanted(record, into=into, rename="free"), work.around)
-    assert faults(look.checks) == {"collation": "the server has no collation utf8mb4_klingon_ci"}
-
-
-def test_mariadb_dump_of_another_size_is_not_the_one_that_was_made() -> None:
-    """Though it has its last line."""
-    one = {"name": "shop", "size_bytes": 100}
-    told = {"completed": True, "size_bytes": 99, "rows": {}}
-    assert held_against(one, told).detail == "it has 99 bytes, not 100"
-
-
-async def test_mariadb_keeps_the_history_of_versioned_tables(mariadb: Mariadb, database: str, tmp_path: Path) -> None:
-    """What was deleted is in it too, as the table promises."""
-    said(
-        mariadb, "create table v (a int) with system versioning; insert into v values (1), (2); delete from v", database
-    )
-    work = shop(tmp_path, mariadb.dsn(), database)
-    record = await work.made()
-    assert {one.table: one.rows for one in record.manifest.rows}["v"] == 2
-    await MariaDbRestorer().restore(
-        wanted(record, into=Dsn(mariadb.dsn()), rename=f"{database} back"), work.around, work.workspace(), print
-    )
-    assert said(mariadb, "select count(*) from v for system_time all", f"{database} back") == "2"
-
-
-async def test_mariadb_several_databases_come_back_together_or_not_at_all(
+async def test_mariadb_dump_onto_a_full_disk_says_that_the_disk_is_full(
     mariadb: Mariadb, database: str, tmp_path: Path
 ) -> None:
-    """When the second cannot be loaded, the first that was is dropped again."""
-    second = f"zz {uuid4().hex[:6]}"
-    said(mariadb, f"create database {quoted(second)}; use {quoted(second)}; create table t (a int)")
-    try:
-        work = shop(tmp_path, mariadb.dsn(), database, second, compress="zstd:1")
-        record = await work.made()
-        assert set(record.manifest.databases) == {database, second}
-        assert "each database is of one moment of its own" in record.manifest.notes
-        for name in (database, second):
-            said(mariadb, f"drop database {quoted(name)}")
-        last = record.manifest.detail["databases"][-1]
-        flip(file_of(record, last["file"]), -9)
-        asked = wanted(record, into=Dsn(mariadb.dsn()))
-        with pytest.raises(BackupError) as failed:
-            await MariaDbRestorer().restore(asked, work.around, work.workspace(), print)
-        assert failed.value.trouble is Trouble.DAMAGED
-        there = said(mariadb, "show databases").splitlines()
-        assert database not in there
-        assert second not in there
-        look = await MariaDbRestorer().preflight(wanted(record, into=Dsn(mariadb.dsn()), rename="x"), work.around)
-        assert list(faults(look.checks)) == ["database"]
-    finally:
-        said(mariadb, f"drop database if exists {quoted(second)}")
+    """And not that mariadb-dump got errno 32, as it says when nobody takes what it writes."""
+    said(mariadb, "insert into item (name) select repeat('x', 90) from seq_1_to_5000", database)
+    program = tmp_path / "bin" / "zstd"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho 'zstd: error 70 : Write error : No space left on device' >&2; exit 1\n")
+    program.chmod(0o755)
+    work = shop(tmp_path, mariadb.dsn(), database, compress="zstd:1")
+    around = replace(work.around, programs=Programs((program.parent,)))
+    with pytest.raises(BackupError, match=r"zstd ended with status 1: .* No space left") as failed:
+        await work.made(around=around)
+    assert failed.value.trouble is Trouble.SPACE

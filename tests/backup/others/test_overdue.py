@@ -1,6 +1,7 @@
 """How long a backup is overdue, by its job's moments."""
 
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -32,4 +33,11 @@ def test_backup_is_overdue_after_the_time_between_two(
     line: str, age_hours: float, now: float, expected_hours: float
 ) -> None:
     """A day for a daily one, a week for a weekly one, a weekend for one of working days."""
-    assert overdue_seconds(line, age_hours * HOUR, now) == expected_hours * HOUR
+    assert overdue_seconds(line, age_hours * HOUR, now, UTC) == expected_hours * HOUR
+
+
+@pytest.mark.parametrize(("zone", "expected_hours"), [("Europe/Berlin", 0), ("UTC", 1)])
+def test_day_on_which_summer_time_ends_is_longer(zone: str, expected_hours: float) -> None:
+    """25 hours lie between the two nights: the one of 25 October 2026 is not late for it."""
+    now = datetime(2026, 10, 26, 0, 59, tzinfo=UTC).timestamp()  # just before the next is begun
+    assert overdue_seconds("0 2 * * *", 25 * HOUR, now, ZoneInfo(zone)) == expected_hours * HOUR

@@ -3,6 +3,7 @@
 import io
 import json
 import sqlite3
+import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -205,6 +206,27 @@ def test_dump_with_a_row_longer_than_memory_is_likes_is_read_in_pieces() -> None
     row = b"(1,'" + b"x" * (3 * mariadb_dump.PIECE_BYTES) + b"'),\n"
     dump = mariadb_dump.read(io.BytesIO(b"INSERT INTO `t` VALUES\n" + row + row), None)
     assert dump.rows == {"t": 2}
+
+
+def test_dump_counts_nothing_that_stands_in_the_body_of_a_routine() -> None:
+    """Its lines may look like rows, or like the dump's end."""
+    body = (
+        b"DELIMITER ;;\nCREATE PROCEDURE `p`() BEGIN\nINSERT INTO `t` VALUES (1);\nINSERT INTO `t` VALUES\n(2),\n(3);\n"
+        b"-- Dump completed\nEND ;;\n"
+    )
+    rows = b"INSERT INTO `t` VALUES\n(1),\n(2);\n"
+    dump = mariadb_dump.read(io.BytesIO(rows + body + b"DELIMITER ;\n" + rows + b"-- Dump completed\n"), None)
+    assert (dump.rows, dump.completed) == ({"t": 4}, True)
+    assert not mariadb_dump.read(io.BytesIO(rows + body), None).completed
+
+
+@pytest.mark.integration
+def test_dump_reader_whose_disk_is_full_says_so(tmp_path: Path) -> None:
+    """And does not end as one that found something."""
+    words = reader("mariadb_dump", "pass", tmp_path / "report").words
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(words, input=DUMP, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (2, b"error: No space left on device\n")
 
 
 def test_dump_reader_tells_on_its_output_or_in_a_file(

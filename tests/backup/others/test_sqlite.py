@@ -5,6 +5,7 @@ import os
 import sqlite3
 import stat
 from contextlib import closing, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from backup.children import Command
 from backup.engines.contract import Looking
 from backup.engines.sqlite import Sqlite
 from backup.errors import BackupError
+from backup.programs import Programs
 from backup.restore.contract import Wanted
 from backup.restore.sqlite import SqliteRestorer
 from tests import sqlite_files
@@ -109,7 +111,7 @@ async def test_sqlite_of_one_moment_though_two_tables_change_together(tmp_path: 
         )
     work = shop(tmp_path, source)
     with Writer(source):
-        records = [await work.made() for _ in range(5)]
+        records = [await work.made() for _ in range(3)]
     for record in records:
         copied = file_of(record, "database.sqlite3")
         assert rows(copied, "SELECT sum(here) FROM trade") == rows(copied, "SELECT number FROM total")
@@ -252,6 +254,54 @@ async def test_sqlite_path_with_two_slashes_is_the_same_file(tmp_path: Path) -> 
     work = shop(Path(f"/{tmp_path}/home"), Path(f"/{tmp_path}/ledger.db"), compress="zstd:1")
     assert str(work.home).startswith("//")
     assert faults(await work.verified(await work.made())) == {}
+
+
+async def test_sqlite_behind_a_link_is_copied_with_the_log_beside_the_file_itself(tmp_path: Path) -> None:
+    """Beside the link there is none: taken for a file at rest, it would lose what its application has committed."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "app").mkdir()
+    source = a_database(tmp_path / "disk" / "ledger.db", sqlite_files.WAL, rows=2)
+    link = tmp_path / "app" / "ledger.db"
+    link.symlink_to(source)
+    work = shop(tmp_path, link)
+    with held(source, "PRAGMA wal_autocheckpoint=0", "PRAGMA user_version=99"):
+        log = source.with_name("ledger.db-wal").stat().st_size
+        assert (await Sqlite().estimate(work.making())).size_bytes == source.stat().st_size + log
+        record = await work.made()
+    assert record.manifest.detail["user_version"] == 99
+    assert record.manifest.detail["journal_mode"] == "wal"
+
+
+@pytest.mark.parametrize(
+    ("script", "trouble"),
+    [
+        ("echo 'zstd: error 70 : Write error : No space left on device' >&2; exit 1", Trouble.SPACE),
+        ("kill -9 $$", Trouble.CANCELLED),
+    ],
+)
+async def test_sqlite_copy_that_this_machine_cannot_unpack_is_not_called_damaged(
+    script: str, trouble: Trouble, tmp_path: Path
+) -> None:
+    """No room in the workspace, a program that is gone or was killed: all of that says nothing about the backup."""
+    work = shop(tmp_path, a_database(tmp_path / "ledger.db"), compress="zstd:1")
+    record = await work.made()
+    program = tmp_path / "bin" / "zstd"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    around = replace(work.around, programs=Programs((program.parent,)))
+    contents = Plain(place=Path(record.place))
+    looking = Looking(
+        record=record,
+        contents=contents,
+        lineage=((record, contents),),
+        around=around,
+        tell=work.told.append,
+        workspace=work.workspace(),
+    )
+    with pytest.raises(BackupError) as failed:
+        await Sqlite().verify(looking)
+    assert failed.value.trouble is trouble
 
 
 async def test_sqlite_is_estimated_with_its_log(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """SQLite files put back: never over what is there, never beside a stale log, never under an application."""
 
+import asyncio
 import os
 import shutil
 import stat
@@ -103,6 +104,7 @@ async def test_sqlite_restore_refuses_what_it_cannot_do(tmp_path: Path) -> None:
         ({"tables": ("trade",), "data_dir": place}, "tables"),
         ({"data_dir": None}, "place"),
         ({"data_dir": tmp_path / "no" / "folder" / "x.db"}, "place"),
+        ({"data_dir": place, "owner": "nobody of this name"}, "owner"),
     ):
         look = await SqliteRestorer().preflight(wanted(record, **how), work.around)
         assert list(faults(look.checks)) == [name]
@@ -164,6 +166,71 @@ async def test_sqlite_restore_says_what_cannot_be_seen_or_is_not_here(
 def missing(_: Programs, *names: str) -> Path:
     """No program is here."""
     raise BackupError(names[0], "is not on this machine", trouble=Trouble.PROGRAM)
+
+
+async def test_sqlite_restore_goes_on_after_one_that_was_killed(tmp_path: Path) -> None:
+    """What the dead left beside the place neither stands in its way nor stays; what it claims is what it has seen."""
+    work = shop(tmp_path, a_database(tmp_path / "ledger.db"), rows="none")
+    record = await work.made()
+    place = tmp_path / "back" / "ledger.db"
+    left = place.parent / ".ledger.db.restoring-dead" / "data"
+    left.mkdir(parents=True)
+    (left / "database.sqlite3").write_text("half")
+    done = await SqliteRestorer().restore(wanted(record, data_dir=place), work.around, work.workspace(), print)
+    assert [path.name for path in place.parent.iterdir()] == ["ledger.db"]
+    assert done.did == (
+        f"restored {record.id} to {place}",
+        "pages and indexes are whole; 0 rows break a foreign key, 0 did when it was made",
+    )
+
+
+async def test_sqlite_restore_to_a_link_replaces_the_file_that_it_leads_to(tmp_path: Path) -> None:
+    """The link stays, and the database on its own disk."""
+    source = a_database(tmp_path / "ledger.db", rows=4)
+    link = tmp_path / "app.db"
+    link.symlink_to(source)
+    work = shop(tmp_path, link)
+    record = await work.made()
+    with closing(application(source)) as connection:
+        connection.execute("DELETE FROM trade")
+    await SqliteRestorer().restore(wanted(record, data_dir=link, replace=True), work.around, work.workspace(), print)
+    assert link.is_symlink()
+    with closing(application(source)) as connection:
+        assert connection.execute("SELECT count(*) FROM trade").fetchone() == (2,)
+
+
+async def test_sqlite_restore_that_is_stopped_while_it_is_put_in_place_is_done_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of it would be the old file gone and the new one not there."""
+    source = a_database(tmp_path / "ledger.db", rows=4)
+    work = shop(tmp_path, source)
+    record = await work.made()
+    with closing(application(source)) as connection:
+        connection.execute("DELETE FROM trade")
+    real, tasks = os.link, list[asyncio.Task[object]]()
+
+    def slowly(*arguments: str) -> None:
+        asyncio.run_coroutine_threadsafe(_stopped(tasks[0]), loop).result()
+        real(*arguments)
+
+    monkeypatch.setattr(os, "link", slowly)
+    loop = asyncio.get_running_loop()
+    restore = SqliteRestorer().restore(
+        wanted(record, data_dir=source, replace=True), work.around, work.workspace(), print
+    )
+    tasks.append(asyncio.create_task(restore))
+    with pytest.raises(asyncio.CancelledError):
+        await tasks[0]
+    assert sorted(path.name for path in tmp_path.glob("*ledger*")) == ["ledger.db"]  # noqa: ASYNC240 - nothing waits
+    with closing(application(source)) as connection:
+        assert connection.execute("SELECT count(*) FROM trade").fetchone() == (2,)
+
+
+async def _stopped(task: asyncio.Task[object]) -> None:
+    """Asked to stop; it has a moment to do that too early."""
+    task.cancel()
+    await asyncio.wait({task}, timeout=0.2)
 
 
 async def test_sqlite_restore_gives_it_to_whom_it_is_meant_for(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from backup.repository.repository import Repository
 from backup.restore.base import BaseRestorer
 from backup.restore.contract import Restorer
 from backup.restore.dump import DumpRestorer
-from backup.settings import Job, Proof
+from backup.settings import Encryption, Job, Proof
 from toban.backups import BackupRecord, Check, Manifest, Method, RestoreProof
 from toban.secrets import Dsn
 
@@ -88,8 +88,10 @@ def restorer_of(told: Manifest) -> Restorer:
 
 
 @asynccontextmanager
-async def a_shelf(around: Surroundings, root: Path, dsn: str, database: str | None = None) -> AsyncIterator[Shelf]:
+async def a_shelf(
+    around: Surroundings, root: Path, dsn: str, database: str | None = None, *, encryption: Encryption | None = None
+) -> AsyncIterator[Shelf]:
     """A repository below this folder."""
-    repository = Repository(root / "repository", around=around)
+    repository = Repository(root / "repository", around=around, encryption=encryption)
     await repository.open()
     yield Shelf(repository=repository, around=around, dsn=dsn, database=database)

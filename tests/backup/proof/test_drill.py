@@ -1,16 +1,18 @@
 """Drills: real restores to a moment, with what would be lost and how long it took; and what they come to."""
 
 import asyncio
+import errno
 import os
 import pwd
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import asyncpg
 import pytest
 
-from backup.drill import Drilling, drill, last_commit
+from backup.drill import Drilling, _newest, drill, last_commit
 from backup.engines.contract import Contents, Surroundings
 from backup.errors import BackupError
 from backup.forecast import Pace
@@ -100,6 +102,26 @@ def a_drilling(
         tell=lambda _: None,
         **given,  # type: ignore[arg-type]
     )
+
+
+async def test_what_nobody_has_foreseen_on_this_machine_is_part_of_the_record(around: Surroundings) -> None:
+    """A disk that is full under our own files: the drill is not held, and its record says why."""
+    full = StandIn(error=OSError(errno.ENOSPC, "No space left on device"))  # type: ignore[arg-type] # of the machine's
+    done = await drill(a_drilling(around, a_record(Method.FILES, kind="host"), full))
+    assert (done.ok, done.recovered_to) == (False, None)
+    assert done.reason == "scratch place: [Errno 28] No space left on device"
+
+
+@pytest.mark.parametrize(
+    ("detail", "expected"), [({}, 1010.0), ({"copied_at": None}, 1010.0), ({"copied_at": 1003.5}, 1003.5)]
+)
+async def test_backup_brings_back_no_more_than_was_copied(
+    around: Surroundings, tmp_path: Path, detail: dict[str, float | None], expected: float
+) -> None:
+    """What was done to its files afterwards (packed, sealed, read) brings no later moment back."""
+    record = a_record(Method.BASE, detail=detail)
+    nobody = SimpleNamespace(said=())
+    assert await _newest(a_drilling(around, record, StandIn()), nobody) == expected  # type: ignore[arg-type] # its log
 
 
 async def test_restore_that_is_thrown_away_waits_for_no_disk(

@@ -1,12 +1,14 @@
 """From a live server through a real backup in a real repository to its proof."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from backup.engines.contract import Surroundings
 from backup.errors import BackupError
+from tests.backup.keys import a_gpg_key, an_age_key
 from tests.backup.proof.scenes import named, spoil
 from tests.backup.proof.shelf import a_shelf
 from tests.clusters import Cluster
@@ -50,6 +52,29 @@ async def test_dump_becomes_proven(
     assert checks["rows"].detail == "2 tables, 4700 rows"
     assert proof.read_bytes == record.manifest.size_bytes
     assert record.proved_at == proof.proved_at
+
+
+@pytest.mark.parametrize("method", ["age", "gpg"])
+async def test_sealed_dump_becomes_proven(
+    around: Surroundings, tmp_path: Path, shared_cluster: Callable[[int], Cluster], method: str
+) -> None:
+    """Nothing of it lies in the clear, it is opened on its way into the scratch server alone, and all of it is back."""
+    cluster, name = shared_cluster(15), f"sealed_{method}"
+    home = tmp_path / "key"
+    home.mkdir(0o700)
+    cluster.psql(f"CREATE DATABASE {name}")
+    with nullcontext(an_age_key(home)) if method == "age" else a_gpg_key(home) as key:
+        try:
+            cluster.psql(TABLES, name)
+            async with a_shelf(around, tmp_path, cluster.dsn(), name, encryption=key) as shelf:
+                record = await shelf.back_up(Method.DUMP)
+                assert all(file.path.endswith(f".{method}") for file in record.manifest.files)
+                record, proof, checks = await shelf.prove(record)
+                assert all(check.ok for check in await shelf.repository.check_files(record, lambda _: None))
+        finally:
+            cluster.psql(f"DROP DATABASE {name}")
+    assert (proof.verdict, record.belief, record.manifest.encryption) == (Verdict.PROVEN, Belief.PROVEN, method)
+    assert checks["rows"].detail == "2 tables, 4700 rows"
 
 
 @pytest.mark.parametrize("major", [15, 16, 18])

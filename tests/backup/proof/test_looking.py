@@ -6,15 +6,20 @@ from typing import Any
 import asyncpg
 import pytest
 
+from backup.engines.contract import Surroundings
+from backup.engines.dumping.counting import LARGE_OBJECTS
 from backup.errors import BackupError
 from backup.proof import looking
-from backup.proof.looking import all_asserted, all_read, counted, databases_in
+from backup.proof.answers import databases_there
+from backup.proof.configuration import PATIENT
+from backup.proof.course import Course
+from backup.proof.looking import all_asserted, all_read, counted, databases_in, uncounted
 from backup.proof.rows import compared
 from backup.proof.scratch import ScratchServer
 from backup.settings import Assertion
-from tests.backup.proof.scenes import server_of, some_rows
+from tests.backup.proof.scenes import StandIn, a_proving, a_record, server_of, some_rows
 from tests.clusters import Cluster
-from toban.backups import Progress, Trouble
+from toban.backups import Progress, TableRows, Trouble
 
 pytestmark = pytest.mark.integration
 
@@ -50,6 +55,37 @@ async def test_rows_are_counted_in_each_table_alone(
     assert compared(promised, found, tolerance=0.2).ok is False
 
 
+async def test_large_objects_are_counted_as_the_dump_counts_them(
+    server: ScratchServer, postgres15: Cluster, unique_database: str
+) -> None:
+    """By their list, which is a table of the catalog."""
+    postgres15.psql("SELECT lo_create(0); SELECT lo_create(0)", unique_database)
+    schema, name = LARGE_OBJECTS
+    promised = [TableRows(database=unique_database, schema=schema, table=name, rows=2)]
+    found = await counted(server, promised, exact=True, tell=lambda _: None)
+    assert compared(promised, found, tolerance=0.2).ok is True
+
+
+async def test_tables_that_nobody_has_counted_are_named(
+    server: ScratchServer, postgres15: Cluster, unique_database: str
+) -> None:
+    """Beside those that the backup counted; the catalog's are none of them."""
+    postgres15.psql("CREATE TABLE item (n int); CREATE TABLE parts (n int) PARTITION BY LIST (n)", unique_database)
+    postgres15.psql("CREATE TABLE part PARTITION OF parts DEFAULT", unique_database)
+    found = await uncounted(server, (unique_database,), some_rows(unique_database, item=0))
+    assert found == [f"{unique_database}: public.part"]
+
+
+async def test_no_setting_of_a_database_hides_what_is_damaged(
+    server: ScratchServer, postgres15: Cluster, unique_database: str
+) -> None:
+    """Somebody let the old server pass over bad pages: read so, a spoiled table is whole, and empty."""
+    for setting in ("zero_damaged_pages", "ignore_checksum_failure"):
+        postgres15.psql(f"ALTER DATABASE {unique_database} SET {setting} = on")
+        async with server.way.connected(unique_database, settings=PATIENT) as connection:
+            assert await connection.fetchval("SELECT current_setting($1)", setting) == "off"
+
+
 async def test_rows_are_estimated_by_the_statistics(
     server: ScratchServer, postgres15: Cluster, unique_database: str
 ) -> None:
@@ -77,6 +113,19 @@ async def test_rows_that_cannot_be_counted_say_why(
     ((_, number),) = found.items()
     assert (number.rows, number.ok) == (None, None)
     assert number.why == "cannot be counted: canceling statement due to lock timeout"
+
+
+async def test_database_that_did_not_come_back_is_damage(
+    around: Surroundings, server: ScratchServer, unique_database: str
+) -> None:
+    """It was in the backup, and is not in the server; the others are gone on with."""
+    record = a_record(databases=(unique_database, "nowhere"))
+    course = Course(around.clock, lambda _: None)
+    found = await databases_there(a_proving(around, record, StandIn()), server, course)
+    assert found == (unique_database,)
+    assert [(check.name, check.ok, check.detail) for check in course.checks] == [
+        ("databases", False, "not there: nowhere")
+    ]
 
 
 async def test_every_table_is_read_and_what_cannot_be_is_told(
@@ -113,6 +162,18 @@ async def test_reading_ends_where_too_much_cannot_be_read(
     assert check.ok is False
     assert check.detail.count("cannot be read: invalid page") == 5
     assert check.detail.endswith("; and 2 more tables")
+
+
+async def test_catalog_that_cannot_be_read_is_damage(server: ScratchServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is a way in, and then not even a list of what there is."""
+
+    async def torn(*_: Any) -> tuple[int, int]:  # noqa: ANN401 - as it is called
+        raise asyncpg.DataCorruptedError("invalid page in block 3 of relation base/5/1259")
+
+    monkeypatch.setattr(looking, "_read_database", torn)
+    check = await all_read(server, lambda _: None)
+    assert check.ok is False
+    assert check.detail.startswith("postgres: its catalog: invalid page in block 3")
 
 
 async def test_server_that_goes_away_is_told(server: ScratchServer, monkeypatch: pytest.MonkeyPatch) -> None:

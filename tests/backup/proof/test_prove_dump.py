@@ -1,16 +1,21 @@
 """Dumps proved in empty servers: rows that fit and rows that do not, and restores that fail."""
 
+from pathlib import Path
+
 import pytest
 
 from backup.engines.contract import Surroundings
 from backup.errors import BackupError
-from backup.proof.answers import rows_there
+from backup.proof.answers import looked_into, rows_there
 from backup.proof.course import Course
+from backup.proof.dumps import ANEW
 from backup.proof.prover import can_be_proved, prove
+from backup.proof.verdict import judged
 from backup.restore.contract import Preflight
 from backup.settings import Assertion, Proof
 from backup.space import Room
-from tests.backup.proof.scenes import StandIn, a_proving, a_record, loaded_with, named, some_rows
+from tests.backup.proof.scenes import Answer, StandIn, a_proving, a_record, loaded_with, named, server_of, some_rows
+from tests.clusters import Cluster
 from toban.backups import Check, Method, RestoreProof, TableRows, Trouble, Verdict
 
 pytestmark = pytest.mark.integration
@@ -61,15 +66,60 @@ async def test_dump_is_proven_in_the_nearest_newer_server(around: Surroundings) 
     assert into.local
 
 
-@pytest.mark.parametrize(("how", "expected"), [("none", {}), ("exact", {"rows": None})])
-async def test_rows_are_not_asked_for_where_there_is_nothing_to_compare(
-    around: Surroundings, how: str, expected: dict[str, None]
-) -> None:
-    """`none` asks nobody; that none were counted when it was made is said."""
-    proving = a_proving(around, a_record(), StandIn(), Proof.model_validate({"rows": how}))
+async def test_rows_are_not_asked_for_where_nobody_wants_them(around: Surroundings) -> None:
+    """`none`."""
+    proving = a_proving(around, a_record(), StandIn(), Proof.model_validate({"rows": "none"}))
     course = Course(around.clock, lambda _: None)
-    await rows_there(proving, None, course)  # type: ignore[arg-type]
-    assert named(course.checks) == expected
+    await rows_there(proving, None, ("shop",), course)  # type: ignore[arg-type] # it is not asked
+    assert course.checks == ()
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("", (), {"rows": (True, "there are no tables")}, Verdict.PROVEN),
+        (
+            "CREATE TABLE item (n int)",
+            (),
+            {"rows": (None, "none were counted when it was made")},
+            Verdict.INCONCLUSIVE,
+        ),
+        (
+            "CREATE TABLE item (n int); CREATE TABLE note (n int)",
+            ("item",),
+            {
+                "rows": (True, "1 tables, 0 rows"),
+                "other rows": (None, "of {database}: public.note none were counted when it was made"),
+            },
+            Verdict.PROVEN,
+        ),
+    ],
+)
+async def test_rows_that_nobody_counted_prove_nothing(
+    around: Surroundings,
+    postgres15: Cluster,
+    unique_database: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    case: tuple[str, tuple[str, ...], dict[str, tuple[Answer, str]], Verdict],
+) -> None:
+    """Indexes that were built anew are well whatever is missing from the tables: they do not speak for the rows."""
+    tables, counted, expected, verdict = case
+    postgres15.psql(tables or "SELECT 1", unique_database)
+    record = a_record(rows=some_rows(unique_database, **dict.fromkeys(counted, 0)))
+    proving, course = a_proving(around, record, StandIn()), Course(around.clock, lambda _: None)
+    server = server_of(postgres15, tmp_path)
+
+    async def whole(*_: object, **__: object) -> Check:
+        return Check(name="amcheck", ok=True, detail="whole")
+
+    monkeypatch.setattr("backup.proof.amcheck.amchecked", whole)
+    course.found(Check(name="restore", ok=True))
+    await rows_there(proving, server, (unique_database,), course)
+    await looked_into(proving, server, tmp_path, course, anew=ANEW)
+    found = {check.name: (check.ok, check.detail) for check in course.checks if "rows" in check.name}
+    assert found == {name: (ok, said.format(database=unique_database)) for name, (ok, said) in expected.items()}
+    assert judged(course.findings)[0] is verdict
 
 
 async def test_dump_of_an_unknown_or_future_version_is_not_proved(around: Surroundings) -> None:

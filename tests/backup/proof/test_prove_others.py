@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -12,7 +13,10 @@ from backup.engines.mariadb import MariaDb
 from backup.engines.mariadb_base import MariaDbBase
 from backup.engines.sqlite import Sqlite
 from backup.proof.contract import Proving
+from backup.proof.course import Course
+from backup.proof.mariadb import CHECKED, _questions
 from backup.proof.prover import prove
+from backup.proof.verdict import judged
 from backup.restore.contract import Restorer, Wanted
 from backup.restore.mariadb import MariaDbBaseRestorer, MariaDbRestorer
 from backup.restore.sqlite import SqliteRestorer
@@ -168,6 +172,41 @@ async def test_folders_are_proven_by_bringing_them_back(around: Surroundings) ->
     assert (proof.verdict, named(proof.checks)) == (Verdict.PROVEN, {"restore": True, "files": True})
     proof = await prove(a_proving(around, record, StandIn()))
     assert (proof.verdict, proof.reason) == (Verdict.DAMAGED, "files: nothing came back")
+
+
+@pytest.mark.parametrize(
+    ("kinds", "anew", "verdict", "rows"),
+    [
+        (("BASE TABLE",), True, Verdict.INCONCLUSIVE, "none were counted when it was made"),
+        (("VIEW",), True, Verdict.PROVEN, "there are no tables"),
+        (("BASE TABLE",), False, Verdict.PROVEN, None),
+    ],
+)
+async def test_mariadb_whose_rows_nobody_counted_is_not_proven_by_tables_built_anew(
+    around: Surroundings,
+    monkeypatch: pytest.MonkeyPatch,
+    kinds: tuple[str, ...],
+    anew: bool,  # noqa: FBT001 - a case
+    verdict: Verdict,
+    rows: str | None,
+) -> None:
+    """Of a dump; the files of a base backup are the very tables that are checked."""
+
+    async def databases(_: object) -> list[object]:
+        return []
+
+    async def tables(_: object) -> list[object]:
+        return [SimpleNamespace(kind=kind) for kind in kinds]
+
+    async def whole(*_: object) -> Check:
+        return Check(name=CHECKED, ok=True)
+
+    monkeypatch.setattr("backup.proof.mariadb._tables_checked", whole)
+    server: Any = SimpleNamespace(way=SimpleNamespace(databases=databases, tables=tables))
+    course = Course(around.clock, lambda _: None)
+    await _questions(a_proving(around, a_record(kind="mariadb"), StandIn()), server, course, anew=anew)
+    assert judged(course.findings)[0] is verdict
+    assert {check.name: check.detail for check in course.checks}.get("rows") == rows
 
 
 async def test_mariadb_that_does_not_start_says_why(around: Surroundings, mariadb: Mariadb) -> None:

@@ -1,6 +1,11 @@
 """The frame of every proof: what is left by others is cleared, what is missing is told."""
 
+import asyncio
+import errno
 from pathlib import Path
+
+import asyncpg
+import pytest
 
 from backup.engines.contract import Contents, Surroundings
 from backup.errors import BackupError
@@ -96,3 +101,27 @@ async def test_proof_clears_away_what_an_earlier_one_left(around: Surroundings) 
     stalled = Proof.model_validate({"timeout": "50ms"})
     await prove(a_proving(around, a_record(Method.BASE), StandIn(stalls=True), stalled))
     assert not left.exists()
+
+
+async def test_what_nobody_has_foreseen_on_this_machine_decides_nothing(around: Surroundings) -> None:
+    """A disk that is full under our own files, a driver's error: a verdict with its reason, and no fault."""
+    full = StandIn(error=OSError(errno.ENOSPC, "No space left on device"))  # type: ignore[arg-type] # of the machine's
+    proof, _ = await proved_record(around, Shelved(), full)
+    assert proof.verdict is Verdict.INCONCLUSIVE
+    assert proof.reason == "restore: scratch place: [Errno 28] No space left on device"
+    odd = StandIn(error=asyncpg.InternalServerError("cache lookup failed"))
+    proof, _ = await proved_record(around, Shelved(), odd)
+    assert (proof.verdict, named(proof.checks)) == (Verdict.INCONCLUSIVE, {"restore": None, "files": True})
+
+
+async def test_files_are_not_read_again_for_ever(around: Surroundings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk of the repository hangs: the proof has an end, and decides nothing."""
+
+    async def hangs(*_: object) -> tuple[Check, ...]:
+        await asyncio.Event().wait()
+        return ()
+
+    monkeypatch.setattr(Shelved, "check_files", hangs)
+    crashed, settings = StandIn(error=BackupError("pg_restore", "ended by signal 11")), Proof(timeout=0.1)
+    proof, _ = await proved_record(around, Shelved(), crashed, settings)
+    assert (proof.verdict, named(proof.checks)) == (Verdict.INCONCLUSIVE, {"restore": None, "files": None})

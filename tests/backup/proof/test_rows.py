@@ -22,6 +22,12 @@ def test_rows_that_are_one_short_are_damage() -> None:
     assert (check.ok, check.detail) == (False, "shop: public.sale has 8 rows, and had 9")
 
 
+def test_rows_that_are_one_too_many_are_damage() -> None:
+    """It is not what was there: something was put in twice, or is of another moment."""
+    check = compared(some_rows("shop", sale=9), found(sale=10), tolerance=0.2)
+    assert (check.ok, check.detail) == (False, "shop: public.sale has 10 rows, and had 9")
+
+
 def test_table_that_is_not_there_is_damage() -> None:
     """A table that was counted, and did not come back."""
     check = compared(some_rows("shop", item=3), {}, tolerance=0.2)

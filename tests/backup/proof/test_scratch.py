@@ -91,12 +91,13 @@ async def test_server_that_does_not_recover_in_time_is_given_up(around: Surround
 async def test_settings_that_came_with_the_files_are_not_followed(
     around: Surroundings, new_cluster: NewCluster
 ) -> None:
-    """Archiving, a library, an address, a path for the log: each would do harm or stop it, and none is heeded."""
+    """Archiving, a library, an address, a path for the log, a blind eye on bad pages: none of these is heeded."""
     cluster = new_cluster(15, start=False)
     text = (
         "archive_mode = on\narchive_command = 'false'\nshared_preload_libraries = 'nowhere'\n"
         "listen_addresses = '*'\nport = 1\nlogging_collector = on\nlog_directory = '/nowhere'\n"
         "unix_socket_directories = '/nowhere'\nssl = on\nmax_connections = 3\n"
+        "zero_damaged_pages = on\nignore_checksum_failure = on\nignore_invalid_pages = on\n"
     )
     async with scratch_place(around.workspace) as place:
         data_dir = private_folder(place, "data", account())
@@ -107,6 +108,8 @@ async def test_settings_that_came_with_the_files_are_not_followed(
             async with server.way.connected() as connection:
                 limit = await connection.fetchval("SHOW max_connections")
                 assert int(limit) == server.control.limits["max_connections"] >= 40
+                for blind in ("zero_damaged_pages", "ignore_checksum_failure", "ignore_invalid_pages"):
+                    assert await connection.fetchval(f"SHOW {blind}") == "off"
             await server.stop()
             assert not server.child.running
 

@@ -15,9 +15,11 @@ import pytest
 from backup.children import Children
 from backup.engines.contract import Surroundings
 from backup.programs import Programs
+from backup.repository.copies.contract import Copy
+from backup.repository.copies.opening import copy_of
 from backup.repository.leases import RENEW_SECONDS
 from backup.repository.repository import Repository
-from backup.settings import Copy
+from backup.settings import Copy as Settings
 from tests.backup.repository.builders import a_draft
 from tests.builders import ManualClock
 from tests.waiting import eventually_sync
@@ -68,6 +70,14 @@ def make(repository: Repository) -> Make:
     return made
 
 
+@pytest.fixture
+async def nas(repository: Repository, tmp_path: Path) -> Copy:
+    """The repository's copy in another folder, open."""
+    copy = copy_of(Settings(name="nas", path=tmp_path / "nas"), repository)
+    await copy.open()
+    return copy
+
+
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """An S3 server on loopback, empty."""
@@ -86,19 +96,27 @@ def s3_endpoint() -> Iterator[str]:
 
 
 @pytest.fixture
-def bucket(s3_endpoint: str) -> Copy:
+def bucket(s3_endpoint: str) -> Settings:
     """A place of this test's own there, as a configuration names it."""
     name = f"bucket-{uuid4().hex[:12]}"
     made = urllib.request.Request(f"{s3_endpoint}/{name}", method="PUT")  # noqa: S310 - http, as above
     with urllib.request.urlopen(made, timeout=10):  # noqa: S310 - likewise
         pass
-    return Copy(
+    return Settings(
         name="offsite",
         url=f"s3://{name}/backups",
         options={"endpoint": s3_endpoint, "region": "us-east-1"},
         access_key=Secret("AKIATEST"),
         secret_key=Secret("very/secret+key"),
     )
+
+
+@pytest.fixture
+async def offsite(repository: Repository, bucket: Settings) -> Copy:
+    """The repository's copy, open."""
+    copy = copy_of(bucket, repository)
+    await copy.open()
+    return copy
 
 
 def _answers(endpoint: str) -> bool:

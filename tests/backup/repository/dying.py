@@ -1,4 +1,4 @@
-"""A daemon that is killed while it makes a backup, at the moment that it is told; or that holds a turn until then.
+"""A daemon that is killed while it makes a backup, at the moment that it is told; or that holds something until then.
 
 Started by tests as a program: `python -m tests.backup.repository.dying REPOSITORY MOMENT`.
 """
@@ -50,7 +50,7 @@ def prepare(moment: str) -> None:
 
 
 async def main(root: Path, moment: str) -> None:
-    """Make a backup, or hold a turn, and wait for the end."""
+    """Make a backup, or hold one, or a turn, and wait for the end."""
     around = Surroundings(clock=SystemClock(), children=Children(), programs=Programs(), workspace=root, node="db1")
     repository = Repository(root, around=around)
     await repository.open()
@@ -58,6 +58,10 @@ async def main(root: Path, moment: str) -> None:
     if moment == "turn":
         async with repository.turn("main", "backup of another"):
             print("ready", flush=True)  # noqa: T201 - for the test that started us
+            await asyncio.sleep(60)
+    if moment == "hold":
+        async with repository.held(repository.records(), "a restore"):
+            print("ready", flush=True)  # noqa: T201 - likewise
             await asyncio.sleep(60)
     async with repository.making(a_draft()) as partial:
         (partial.place / "1-app.dump").write_bytes(b"x" * 100_000)

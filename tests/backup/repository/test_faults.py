@@ -1,6 +1,5 @@
 import asyncio
 import errno
-import json
 import os
 import resource
 import shutil
@@ -14,14 +13,14 @@ import pytest
 
 from backup.engines.contract import Surroundings
 from backup.errors import BackupError
-from backup.repository import durable, forms, partials
+from backup.repository import durable, forms, listing, partials
 from backup.repository.repository import Repository
 from tests.backup.repository.builders import a_draft, unheard
 from tests.backup.repository.conftest import Make, brisk
 from tests.backup.repository.test_repository import ID
 from tests.builders import ManualClock
 from tests.skips import IMPOSSIBLE
-from toban.backups import DrillRecord, Status, Trouble
+from toban.backups import DrillRecord, Manifest, Status, Trouble
 
 SMALL_KILOBYTES = 512
 
@@ -179,8 +178,8 @@ async def test_repository_whose_disk_is_taken_away_is_gone_and_not_made_anew(on_
     with pytest.raises(BackupError, match=r"is no repository|there is no such folder"):
         async with on_disk.turn("main", "backup"):
             pass
-    (check,) = await on_disk.check_files(record, unheard)
-    assert check.ok is False
+    with pytest.raises(BackupError, match=r"is no repository|there is no such folder"):
+        await on_disk.check_files(record, unheard)  # that is no damage of the backup
     assert list(disk.place.iterdir()) == [], "nothing is written to where it was"
 
 
@@ -195,80 +194,59 @@ async def test_repository_that_goes_away_while_a_backup_is_made_takes_it_along(
         repository.records()
 
 
-async def test_other_repository_in_the_same_place_is_noticed(
-    repository: Repository, make: Make, around: Surroundings, tmp_path: Path
+async def test_what_a_file_system_found_is_no_target(
+    repository: Repository, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another disk mounted in its place is not taken for it."""
-    await make()
-    repository.root.rename(tmp_path / "away")
-    await Repository(repository.root, around=around).open()
-    with pytest.raises(BackupError, match="is another repository than it was when it was opened"):
-        repository.records()
-
-
-async def test_repository_that_lost_its_description_is_read_and_mended(
-    repository: Repository, make: Make, around: Surroundings
-) -> None:
-    """Its one file removed, emptied or spoilt, its backups are there all the same; the next to write describes it."""
+    """`lost+found` is root's alone: whoever is not root could list nothing."""
     record = await make()
-    path = repository.root / "repository.json"
-    for content in (None, b"", b"{", b"[]", b'{"format": 1}'):
-        path.unlink()
-        if content is not None:
-            path.write_bytes(content)
-        reader = Repository(repository.root, around=around)
-        await reader.open(create=False)
-        assert reader.records() == (record,)
-        assert repository.records() == (record,)
-        mended = Repository(repository.root, around=around)
-        await mended.open()
-        assert json.loads(path.read_text())["identity"] == mended.identity
-        repository.identity = mended.identity
-    assert len(list(repository.root.glob("repository.json.broken-*"))) == 4, "what was there is kept"
+    (repository.root / "lost+found" / "dump" / ID).mkdir(parents=True)
+    genuine = os.scandir
+
+    def closed(path: Path) -> object:
+        if "lost+found" in str(path):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return genuine(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    assert repository.records() == (record,)
 
 
-@pytest.mark.parametrize(
-    ("prepare", "why", "trouble"),
-    [
-        (lambda root: (root / "thesis.doc").write_text("x"), "holds other things", Trouble.CONFIGURATION),
-        (
-            lambda root: (root / "repository.json").write_text('{"format": 2, "identity": "x"}'),
-            "is of format 2, and this version of Toban knows 1",
-            Trouble.REPOSITORY,
-        ),
-    ],
-)
-async def test_folder_that_is_no_repository_of_ours_is_left_alone(
-    tmp_path: Path, around: Surroundings, prepare: Callable[[Path], object], why: str, trouble: Trouble
+async def test_manifest_that_is_readable_again_is_read_again(
+    repository: Repository, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody's documents, and the repository of a newer Toban, are not written to."""
-    root = tmp_path / "r"
-    root.mkdir()
-    prepare(root)
-    before = sorted(path.name for path in root.iterdir())
-    with pytest.raises(BackupError, match=why) as caught:
-        await Repository(root, around=around).open()
-    assert caught.value.trouble is trouble
-    assert sorted(path.name for path in root.iterdir()) == before
+    """Too many open files for a moment: that is not remembered, and until then the backup is nobody's to remove."""
+    record = await make()
+    genuine = forms.read_manifest
+
+    def broken(*_: object) -> Manifest:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    fresh = Repository(repository.root, around=repository.around)
+    monkeypatch.setattr(listing, "read_manifest", broken)
+    (found,) = fresh.records()
+    assert (found.status, found.trouble) == (Status.DAMAGED, Trouble.REPOSITORY)
+    assert found.reason == "its manifest.json cannot be read: Too many open files"
+    monkeypatch.setattr(listing, "read_manifest", genuine)
+    assert fresh.records() == (record,)
 
 
-async def test_new_disk_may_become_a_repository(tmp_path: Path, around: Surroundings) -> None:
-    """An empty folder, and a file system that is fresh, may; a folder that is not there is made with those above."""
-    (tmp_path / "fresh" / "lost+found").mkdir(parents=True)
-    for root in (tmp_path / "fresh", tmp_path / "a" / "b" / "c"):
-        repository = Repository(root, around=around)
-        await repository.open()
-        await repository.open()
-        assert repository.records() == ()
-
-
-async def test_file_in_the_way_of_the_repository_is_said(tmp_path: Path, around: Surroundings) -> None:
-    """A path that leads through a file is no crash."""
-    (tmp_path / "file").write_text("x")
-    for create in (True, False):
-        with pytest.raises(BackupError, match=r"Not a directory|File exists|no such folder") as caught:
-            await Repository(tmp_path / "file" / "r", around=around).open(create=create)
-        assert caught.value.trouble is Trouble.REPOSITORY
+@pytest.mark.integration
+async def test_full_disk_is_made_room_on(on_disk: Repository, disk: Disk) -> None:
+    """No byte is left for saying whose turn it is: the kernel's lock says it, and what may go can go."""
+    await written(on_disk, 100)
+    (record,) = on_disk.records()
+    await on_disk.mark(record, lambda marks: marks)
+    with (disk.place / "ballast").open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+    other = Repository(disk.place, around=on_disk.around, pause=brisk)
+    async with on_disk.turn("main", "prune"):
+        with pytest.raises(BackupError, match="somebody unknown is at work there"):
+            async with other.turn("main", "prune"):
+                pass
+        await on_disk.remove(record, "too old")
+    assert on_disk.records() == ()
+    await written(on_disk, 50, "second")
 
 
 async def test_backup_that_could_not_be_synced_at_its_end_is_none(

@@ -1,5 +1,6 @@
 import asyncio
 import errno
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -19,14 +20,6 @@ from tests.builders import START
 from toban.backups import Check, Progress, Status, Trouble, Verification
 
 SEGMENT = "000000010000000000000001"
-
-
-@pytest.fixture
-async def nas(repository: Repository, tmp_path: Path) -> Copy:
-    """The repository's copy in another folder, open."""
-    copy = copy_of(Settings(name="nas", path=tmp_path / "nas"), repository)
-    await copy.open()
-    return copy
 
 
 def archived(repository: Repository, **files: bytes) -> Path:
@@ -72,6 +65,11 @@ async def test_folder_copy_learns_what_became_known(nas: Copy, repository: Repos
     await nas.push(record, heard.append)
     assert heard == []
     assert (await nas.records())[0].marks == record.marks
+    again = replace(verified, at=START + 60)
+    record = await repository.mark(record, lambda marks: replace(marks, verification=again, pinned="audit"))
+    await nas.push(record, unheard)
+    marks = (await nas.records())[0].marks
+    assert (marks.pinned, marks.verification) == ("audit", verified), "nobody has read it there since"
 
 
 async def test_rotten_backup_is_not_copied(nas: Copy, repository: Repository, make: Make) -> None:
@@ -158,6 +156,11 @@ async def test_folder_copy_that_is_not_mounted_is_not_begun_anew(
     await copy_of(settings, repository).open()
 
 
+def an_identity(system: str) -> bytes:
+    """Whose a place for WAL is."""
+    return json.dumps({"system_identifier": system, "segment_bytes": 16777216}).encode()
+
+
 def test_copy_within_the_repository_is_none(repository: Repository, tmp_path: Path) -> None:
     """A second place that goes with the first is none."""
     for path in (repository.root, repository.root / "copy", tmp_path):
@@ -175,7 +178,7 @@ async def test_folder_copy_takes_the_archived_wal(nas: Copy, repository: Reposit
             "000000010000000000000002.zst.age": b"b",
             "00000002.history": b"c",
             "000000010000000000000001.00000028.backup": b"d",
-            "identity.json": b"e",
+            "identity.json": an_identity("1"),
             "000000010000000000000003.partial": b"f",
             "000000010000000000000003.gz.partial": b"f",
             "000000010000000000000004.push": b"f",
@@ -185,7 +188,8 @@ async def test_folder_copy_takes_the_archived_wal(nas: Copy, repository: Reposit
     assert await nas.push_wal("main", unheard) == 5
     assert await nas.push_wal("main", unheard) == 0
     there = tmp_path / "nas" / "main" / "wal"
-    assert await nas.wal("main") == dict.fromkeys(sorted(path.name for path in there.iterdir()), 1)
+    sizes = dict.fromkeys(sorted(path.name for path in there.iterdir()), 1)
+    assert await nas.wal("main") == {**sizes, "identity.json": len(an_identity("1"))}
     assert (there / SEGMENT).read_bytes() == b"a"
     (place / SEGMENT).write_bytes(b"longer")
     with pytest.raises(BackupError, match=f"1 of its files are there with another size, as {SEGMENT}") as caught:

@@ -10,6 +10,7 @@ from backup.engines.contract import Surroundings
 from backup.errors import BackupError
 from backup.repository.memory import Memory
 from backup.repository.repository import Repository
+from tests.backup.repository.builders import a_draft
 from toban.backups import Trouble
 
 
@@ -53,6 +54,34 @@ async def test_repository_that_is_back_is_the_same(tmp_path: Path, around: Surro
     await other.open()
     assert (await opened(root, around, memory)).identity == other.identity
     assert memory.identity(root) == other.identity
+
+
+async def test_repository_that_lost_its_description_is_the_same_again(tmp_path: Path, around: Surroundings) -> None:
+    """By what is remembered of it: to its copies another one would be a stranger."""
+    root, memory = tmp_path / "disk", a_memory(tmp_path)
+    first = await opened(root, around, memory)
+    async with first.making(a_draft()) as partial:
+        (partial.place / "a").write_bytes(b"x")
+        await partial.finish(partial.draft)
+    (root / "repository.json").unlink()
+    assert (await opened(root, around, memory)).identity == first.identity
+
+
+async def test_repository_opened_for_reading_can_be_written_to_later(tmp_path: Path, around: Surroundings) -> None:
+    """And is not made anew where it is gone meanwhile."""
+    await opened(tmp_path / "disk", around, a_memory(tmp_path))
+    reader = Repository(tmp_path / "disk", around=around)
+    await reader.open(create=False)
+    (tmp_path / "disk").rename(tmp_path / "elsewhere")
+    (tmp_path / "disk").mkdir()
+    with pytest.raises(BackupError, match="is no repository"):
+        await reader.open()
+    (tmp_path / "disk").rmdir()
+    (tmp_path / "elsewhere").rename(tmp_path / "disk")
+    await reader.open()
+    async with reader.making(a_draft()) as partial:
+        (partial.place / "a").write_bytes(b"x")
+        await partial.finish(partial.draft)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b'{"repository": "/elsewhere", "identity": "x"}'])

@@ -1,7 +1,9 @@
 """A copy in object storage, on a real S3 server."""
 
+import json
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -13,7 +15,8 @@ from backup.errors import BackupError
 from backup.repository.copies import store as store_module
 from backup.repository.copies.contract import Copy
 from backup.repository.copies.opening import copy_of
-from backup.repository.copies.store import WHOLE_BYTES, Store
+from backup.repository.copies.store import PART_BYTES, Store
+from backup.repository.forms import checksum
 from backup.repository.repository import Repository
 from backup.settings import Copy as Settings
 from tests.backup.repository.builders import a_base, a_draft, unheard
@@ -27,21 +30,20 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 SEGMENT = "000000010000000000000001"
+LARGE_BYTES = PART_BYTES + 1
 
 
-@pytest.fixture
-async def offsite(repository: Repository, bucket: Settings) -> Copy:
-    """The repository's copy, open."""
-    copy = copy_of(bucket, repository)
-    await copy.open()
-    return copy
+@pytest.fixture(autouse=True)
+def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not fit into one part is large here: six megabytes are as good as a hundred."""
+    monkeypatch.setattr(store_module, "WHOLE_BYTES", PART_BYTES)
 
 
 async def test_object_copy_gives_back_what_it_was_given(
     offsite: Copy, repository: Repository, make: Make, around: Surroundings, bucket: Settings, tmp_path: Path
 ) -> None:
     """A backup with large, small and oddly named files, and its marks, comes back byte by byte elsewhere."""
-    large = os.urandom(WHOLE_BYTES + 12345)
+    large = os.urandom(LARGE_BYTES + 12345)
     record = await make(a_draft(notes=("日本語",)), **{"large.tar": large, 'a/"q" ü/空 白.dump': b"x", "empty": b""})
     verified = Verification(at=START, checks=(Check(name="sha256", ok=True),))
     record = await repository.mark(record, lambda marks: replace(marks, verification=verified))
@@ -100,11 +102,58 @@ async def test_object_copy_sends_once_and_learns_what_became_known(
         await cast("ObjectCopy", offsite)._push(forged, unheard)
 
 
+async def test_object_copy_knows_a_manifest_that_another_version_wrote(
+    offsite: Copy, make: Make, bucket: Settings
+) -> None:
+    """With a field more or less it is the same backup: else what builds on it could be sent no more."""
+    full = await make(a_base())
+    await offsite.push(full, unheard)
+    store, key = Store.of(bucket), f"main/base/{full.id}/manifest.json"
+    said = json.loads(await store.read(key, most_bytes=10_000) or b"")
+    older = {name: value for name, value in said.items() if name not in ("tag", "checksum")}
+    await store.write(key, json.dumps(older | {"checksum": checksum(older)}).encode(), new=False)
+    daily = await make(a_base("daily", at=START + 10, parent=full.id))
+    await offsite.push(daily, unheard)
+    assert [one.id for one in await offsite.records()] == [daily.id, full.id]
+
+
+async def test_file_that_is_gone_here_is_said_of_here(offsite: Copy, make: Make) -> None:
+    """Small or in parts: the disk here is named, not the store there."""
+    for record in (await make(a=b"x"), await make(a_draft("large"), a=bytes(LARGE_BYTES))):
+        path = Path(record.place) / "a"
+        path.unlink()
+        with pytest.raises(BackupError, match=f"{path}: No such file or directory") as caught:
+            await offsite.push(record, unheard)
+        assert caught.value.trouble is Trouble.REPOSITORY
+
+
+async def test_object_copy_that_is_removed_in_half_is_none(
+    offsite: Copy, make: Make, bucket: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its manifest goes first: what stays when the line breaks then is no backup, and is swept some day."""
+    record = await make(a=b"x", z=b"y")
+    await offsite.push(record, unheard)
+    (there,) = await offsite.records()
+    genuine = Store.delete
+
+    async def once(store: Store, keys: Sequence[str]) -> None:
+        await genuine(store, keys[:1])
+        raise BackupError("copy offsite", "the line broke", trouble=Trouble.UNREACHABLE)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "delete", once)
+        with pytest.raises(BackupError, match="the line broke"):
+            await offsite.remove(there, "too old")
+    assert await offsite.records() == ()
+    place = f"main/dump/{record.id}"
+    assert sorted(await Store.of(bucket).sizes(place)) == [f"{place}/a", f"{place}/z"]
+
+
 async def test_object_copy_refuses_what_is_rotten(offsite: Copy, make: Make, bucket: Settings) -> None:
     """A file that is not what was written, small or in parts, is not sent, and no manifest follows it."""
     record = await make(a=os.urandom(1000))
     (Path(record.place) / "a").write_bytes(bytes(1000))
-    large = await make(a_draft("large"), a=os.urandom(WHOLE_BYTES + 1))
+    large = await make(a_draft("large"), a=os.urandom(LARGE_BYTES))
     with (Path(large.place) / "a").open("r+b") as file:
         file.write(b"other")
     for one in (record, large):

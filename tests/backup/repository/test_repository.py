@@ -285,6 +285,9 @@ async def test_lineage_leads_back_to_the_full_one(repository: Repository, make: 
     with pytest.raises(BackupError, match=f"{first.id}: builds on {full.id}, which is not there") as caught:
         repository.lineage(second)
     assert caught.value.trouble is Trouble.MISSING
+    await repository.keep_attempt(replace(full.manifest, files=()), TimeoutError())
+    with pytest.raises(BackupError, match="which is not there"):
+        repository.lineage(second)  # what is remembered of a failure is no backup
     circle = await make(a_base("circle", at=START + 30, parent=backup_id("circle", START + 30)))
     with pytest.raises(BackupError, match="builds on"):
         repository.lineage(circle)

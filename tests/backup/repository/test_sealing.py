@@ -13,44 +13,26 @@ from backup.repository import repository as module
 from backup.repository.repository import Repository
 from backup.repository.sealing import suffix, unsealing
 from backup.settings import Encryption
+from tests.backup.keys import a_gpg_key, an_age_key, needs
 from tests.backup.repository.builders import a_draft, unheard
 from tests.backup.repository.conftest import Make, brisk
-from tests.skips import IMPOSSIBLE
 from toban.backups import BackupRecord, Status, Trouble
 
 pytestmark = pytest.mark.integration
 PLAIN = b"CREATE TABLE secret_things;" * 1000
-USER = "toban@example.org"
-
-
-def needs(program: str) -> None:
-    """Skips where a program is not installed."""
-    if not Programs().has(program):
-        pytest.skip(f"{IMPOSSIBLE}{program} is not installed")
 
 
 @pytest.fixture(scope="session")
 def age_key(tmp_path_factory: pytest.TempPathFactory) -> Encryption:
     """An identity of age's."""
-    needs("age")
-    identity = tmp_path_factory.mktemp("age") / "identity.txt"
-    made = subprocess.run(["age-keygen", "-o", str(identity)], check=True, capture_output=True, text=True)
-    recipient = made.stderr.rpartition(": ")[2].strip()
-    return Encryption(method="age", recipients=(recipient,), identity=identity)
+    return an_age_key(tmp_path_factory.mktemp("age"))
 
 
 @pytest.fixture(scope="session")
 def gpg_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Encryption]:
     """A key of GPG's without a passphrase, in a home of its own."""
-    needs("gpg")
-    home = tmp_path_factory.mktemp("g")
-    home.chmod(0o700)
-    words = ["gpg", "--homedir", str(home), "--batch", "--passphrase", ""]
-    subprocess.run(
-        [*words, "--quick-generate-key", USER, "future-default", "default", "never"], check=True, capture_output=True
-    )
-    yield Encryption(method="gpg", recipients=(USER,), home=home)
-    subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=False, capture_output=True)
+    with a_gpg_key(tmp_path_factory.mktemp("g")) as key:
+        yield key
 
 
 @pytest.fixture(params=["age", "gpg"])

@@ -1,6 +1,12 @@
+from pathlib import Path
+
+import pytest
+
+from backup.engines.contract import Surroundings
 from backup.errors import BackupError
+from backup.repository import repository as module
 from backup.repository.layout import backup_id
-from backup.repository.repository import MOST_ATTEMPTS, Repository
+from backup.repository.repository import Repository
 from tests.backup.repository.builders import a_draft
 from tests.builders import START
 from toban.backups import (
@@ -8,14 +14,21 @@ from toban.backups import (
     Trouble,
 )
 
+MOST = 5
 
-async def test_attempts_are_bounded_and_the_oldest_leave(repository: Repository) -> None:
+
+async def test_attempts_are_bounded_and_the_oldest_leave(
+    tmp_path: Path, around: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A job that fails every minute for months fills no disk."""
+    monkeypatch.setattr(module, "MOST_ATTEMPTS", MOST)
+    repository = Repository(tmp_path / "r", around=around)
+    await repository.open()
     folder = repository.root / ".toban" / "attempts" / "main"
     error = BackupError("pg_dump", "no answer", trouble=Trouble.UNREACHABLE)
-    for number in range(MOST_ATTEMPTS + 3):
+    for number in range(MOST + 3):
         await repository.keep_attempt(a_draft(at=START + number), error)
-    assert len(list(folder.iterdir())) == MOST_ATTEMPTS
+    assert len(list(folder.iterdir())) == MOST
     assert repository.records()[-1].id == backup_id("nightly", START + 3)
     assert repository.records()[0].reason == "pg_dump: no answer"
 

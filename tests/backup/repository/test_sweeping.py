@@ -1,4 +1,6 @@
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
@@ -6,7 +8,9 @@ import pytest
 from backup.engines.contract import Surroundings
 from backup.errors import BackupError
 from backup.repository import sweeping
-from backup.repository.leases import STALE_SECONDS, Said
+from backup.repository.forms import Attempt
+from backup.repository.leases import STALE_SECONDS, Lease, Said, said_by
+from backup.repository.listing import Folder
 from backup.repository.repository import Repository
 from backup.repository.turns import Turns
 from tests.backup.repository.builders import a_draft, unheard
@@ -120,7 +124,7 @@ async def test_drafts_of_the_dead_are_tidied_away(repository: Repository, make: 
     """What is said of a backup while it is made goes with its maker; that of the living stays."""
     folder = repository.root / ".toban" / "making" / "main" / "dump"
     async with repository.making(a_draft()) as partial:
-        for stale in ("20200101T000000Z-nightly.json", ".tmp-12-20200101T000000Z-nightly.json"):
+        for stale in ("20200101T000000Z-nightly.json", ".tmp-12-0a1b2c3d-20200101T000000Z-nightly.json"):
             (folder / stale).write_text("{}")
         await repository.sweep()
         assert sorted(path.name for path in folder.iterdir()) == [f"{ID}.json", f"{ID}.lease"]
@@ -133,19 +137,37 @@ async def test_partial_that_becomes_whole_while_it_is_swept_stays(
     repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between looking and clearing its maker may have finished: then there is nothing to clear."""
-    genuine = Turns.held_by
+    genuine = Turns.holding
 
-    async def late(turns: Turns, path: Path) -> Said | None:
+    def late(turns: Turns, path: Path, what: str) -> AbstractAsyncContextManager[Lease]:
         half = repository.root / "main" / "dump" / f"{ID}.partial"
         if half.exists():
             half.rename(half.with_name(ID))
-        return await genuine(turns, path)
+        return genuine(turns, path, what)
 
     (repository.root / "main" / "dump" / f"{ID}.partial").mkdir(parents=True)
-    monkeypatch.setattr(Turns, "held_by", late)
+    monkeypatch.setattr(Turns, "holding", late)
     await repository.sweep()
     assert names(repository) == [ID]
     assert repository.records(name="nightly")[0].status is Status.DAMAGED, "it has no manifest here"
+
+
+async def test_nobody_begins_under_the_name_of_what_is_swept(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dead one's lease is held until its folder is gone: else a second sweeper takes the next maker's."""
+    genuine, said = sweeping._clear, list[Said | None]()
+    lease = repository.root / ".toban" / "making" / "main" / "dump" / f"{ID}.lease"
+
+    def heard(root: Path, folder: Folder, keep: Callable[[Attempt], None]) -> None:
+        said.append(said_by(lease))
+        genuine(root, folder, keep)
+
+    (repository.root / "main" / "dump" / f"{ID}.partial").mkdir(parents=True)
+    monkeypatch.setattr(sweeping, "_clear", heard)
+    assert len(await repository.sweep()) == 1
+    assert [one.what for one in said if one is not None] == ["sweeping"]
+    assert not lease.exists()
 
 
 async def test_sweep_of_a_failing_disk_is_said(

@@ -4,6 +4,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -145,6 +146,31 @@ async def test_lease_is_renewed_while_it_is_held(tmp_path: Path, around: Surroun
 
     async with repository.turn("main", "backup"):
         await eventually(lambda: beats() > 3)
+
+
+def test_lease_is_not_given_back_while_it_is_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A number of a file that is closed meanwhile may be another file's when it is written to."""
+    lease, genuine = take(tmp_path / "main.lease", HERE, "backup", START), os.fsync
+    writing, release = threading.Event(), threading.Event()
+
+    def slow(handle: int) -> None:
+        writing.set()
+        assert release.wait(10)
+        genuine(handle)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    renewing = threading.Thread(target=lease.renew, args=(START,))
+    renewing.start()
+    assert writing.wait(10)
+    releasing = threading.Thread(target=lease.release)
+    releasing.start()
+    releasing.join(0.05)
+    assert lease._handle >= 0
+    assert lease.path.exists()
+    release.set()
+    renewing.join(10)
+    releasing.join(10)
+    assert not lease.path.exists()
 
 
 async def test_work_ends_when_its_turn_is_lost(tmp_path: Path, around: Surroundings) -> None:

@@ -108,7 +108,7 @@ def recovering(standby: Cluster, repository: Path, *, accept_gap: bool = False) 
     """Have a copy that was made before recover from the archive alone."""
     fetching = as_server(restore_command(repository, "main", accept_gap=accept_gap)).replace("'", "''")
     standby.configure(restore_command=fetching, primary_conninfo="", archive_mode="off")
-    (standby.data_dir / "standby.signal").unlink()
+    (standby.data_dir / "standby.signal").unlink(missing_ok=True)
     (standby.data_dir / "recovery.signal").touch()
     with suppress(RuntimeError):  # it may have ended already
         standby.start()
@@ -152,7 +152,7 @@ def test_recovery_stops_at_a_gap_instead_of_being_promoted(
 ) -> None:
     """A segment removed from the middle: rows behind it would be lost unsaid. Accepted, it gives those before."""
     primary = archiving(new_cluster, repository)
-    standby, accepting = standby_of(primary, start=False), standby_of(primary, start=False)
+    standby = standby_of(primary, start=False)
     segments = [switched(primary, row) for row in (1, 2, 3, 4)]
     until_archived(primary, repository, segments[-1])
     primary.stop("immediate")
@@ -161,8 +161,8 @@ def test_recovery_stops_at_a_gap_instead_of_being_promoted(
     recovering(standby, repository)
     eventually_sync(lambda: not standby.running, within_seconds=20)
     assert f"is missing, and {segments[3]} after it is there" in standby.log_text()
-    recovering(accepting, repository, accept_gap=True)
-    assert rows_of(accepting) == "1,2"
+    recovering(standby, repository, accept_gap=True)
+    assert rows_of(standby) == "1,2"
 
 
 @pytest.fixture

@@ -101,7 +101,13 @@ def test_segments_that_the_server_has_finished_are_late() -> None:
     ]
     assert kinds(a_listing((1, 3)), Position(timeline=1, written_to=at(4, 10))) == []
     soon = gaps(a_listing((1, 3)), now=NOW, position=Position(timeline=1, written_to=at(5), waiting_since=NOW - 2))
-    assert soon[0].why == "not archived yet"
+    assert (soon[0].kind, soon[0].why) == (GapKind.UPLOADING, "it is on its way")
+    behind = Position(timeline=1, written_to=at(5), behind_seconds=301.0)
+    assert [(gap.kind, gap.why) for gap in gaps(a_listing((1, 3)), now=NOW, position=behind)] == [
+        (GapKind.LATE, "it has waited for 301 s")
+    ]
+    unknown = gaps(a_listing((1, 3)), now=NOW, position=Position(timeline=1, written_to=at(5)))
+    assert [(gap.kind, gap.why) for gap in unknown] == [(GapKind.LATE, "not archived yet")]
 
 
 def test_segments_that_the_server_has_no_more_are_lost() -> None:
@@ -124,6 +130,18 @@ def test_segment_that_is_being_pushed_is_uploading() -> None:
     """The archiver is at it."""
     listing = replace(a_listing((1, 3)), unfinished=(f".{segment_name(1, 4)}.77.00ff.push",))
     assert kinds(listing, Position(timeline=1, written_to=at(5))) == [(1, "0/4000000", 1, GapKind.UPLOADING)]
+
+
+def test_segment_that_nobody_receives_any_more_is_not_on_its_way() -> None:
+    """It was begun, and the receiver is gone: the server says that nobody is at its slot."""
+    listing = a_listing((1, 3), partials=((1, 4),))
+    for receiving, kind, why in (
+        (None, GapKind.UPLOADING, "it is being received"),
+        (True, GapKind.UPLOADING, "it is being received"),
+        (False, GapKind.LATE, "nobody receives it now"),
+    ):
+        (gap,) = gaps(listing, now=NOW, position=Position(timeline=1, written_to=at(4, 9), receiving=receiving))
+        assert (gap.kind, gap.why) == (kind, why)
 
 
 def test_late_and_uploading_stand_beside_each_other() -> None:
@@ -192,6 +210,12 @@ def test_leads_of_a_backup_alone_end_with_it() -> None:
     assert (alone.ends_at, alone.last_segment, alone.segments) == (at(3, 9), None, ())
     (begun,) = leads(a_listing((1, 1), partials=((1, 4),)), 1, at(3, 9), held_to=at(3, 9))
     assert begun.partial == segment_name(1, 4)
+
+
+def test_lead_of_a_backup_that_ended_where_the_timelines_part_has_what_is_being_received() -> None:
+    """The segment is the new timeline's first: the backup holds the old one's of that number."""
+    (new, _) = leads(a_listing((1, 4), partials=((2, 5),), histories=PARTED), 1, at(5, 50), held_to=at(5, 50))
+    assert (new.timeline, new.segments, new.partial) == (2, (), segment_name(2, 5))
 
 
 @given(some.sets(some.integers(1, 60), min_size=1))

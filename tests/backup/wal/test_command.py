@@ -11,7 +11,7 @@ import pytest
 from backup.wal import digest
 from backup.wal.command import answer, archive_command, restore_command
 from backup.wal.digest import Known, keep, known
-from backup.wal.manner import Manner, keep_manner
+from backup.wal.manner import Manner, keep_manner, known_manner
 from tests.backup.wal.places import PLAIN, a_file, a_place, a_segment, names_in
 from tests.daemon.commanding import toban
 
@@ -282,7 +282,13 @@ def test_command_takes_the_target_from_the_digest(configuration: Path, tmp_path:
 
 
 def test_digest_that_is_damaged_is_none(configuration: Path) -> None:
-    """Whoever finds it spoilt loads the configuration as a whole."""
+    """Whoever finds it spoilt loads the configuration as a whole, and leaves a good one; so it is with a manner."""
     digested(configuration)
     configuration.with_name("state.wal.json").write_text("{")
     assert known(str(configuration), {}) is None
+    digested(configuration)
+    assert known(str(configuration), {}) is not None
+    place = a_place(configuration.parent, 1)
+    (place / "manner.json").write_text("{")
+    keep_manner_of(place)
+    assert known_manner(str(place)).compress == "gzip:1"

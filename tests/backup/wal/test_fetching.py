@@ -1,15 +1,20 @@
 """Fetching: whole and checked, or plainly not there; a hole, a damage and a dead disk are neither."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from backup.errors import BackupError
+from backup.wal import fetching
 from backup.wal.fetching import fetch, stage
 from backup.wal.manner import Manner, keep_manner, known_manner
 from backup.wal.pushing import push
+from backup.wal.ripening import begin_at
+from backup.wal.segments import SUM, Named, stored
 from tests.backup.wal.places import PLAIN, SEGMENT_BYTES, a_file, a_place, a_segment
 from tests.backup.wal.test_pushing import FIRST, WAYS, age
+from tests.skips import IMPOSSIBLE
 from toban.backups import Trouble
 
 __all__ = ["age"]
@@ -115,6 +120,25 @@ def test_fetch_refuses_a_segment_that_is_not_what_it_should_be(content: bytes, w
     assert list(tmp_path.glob("out*")) == []
 
 
+@pytest.mark.parametrize("name", [FIRST, "00000002.history"])
+def test_fetch_refuses_what_is_not_what_was_pushed_though_every_page_is_in_its_place(name: str, tmp_path: Path) -> None:
+    """A byte of a record: PostgreSQL would take it for the end of the WAL, and be promoted."""
+    place = a_place(tmp_path)
+    try:
+        os.setxattr(tmp_path, SUM, b"00000000")
+    except OSError:
+        pytest.skip(f"{IMPOSSIBLE}no attributes of one's own on its file system")
+    push(a_file(tmp_path / "pg_wal", name=name), place, PLAIN)
+    assert fetch(name, tmp_path / "out", place)
+    (tmp_path / "out").unlink()
+    flip(place / name, at=20_000)
+    with pytest.raises(BackupError, match=f"{name}: is damaged: it is not what was pushed"):
+        fetch(name, tmp_path / "out", place)
+    assert list(tmp_path.glob("out*")) == []
+    os.removexattr(place / name, SUM)  # as a copy of the folder may lose them
+    assert fetch(name, tmp_path / "out", place)
+
+
 def test_fetch_from_a_repository_that_is_gone_is_a_failure(tmp_path: Path) -> None:
     """Never "not there": the server would be promoted."""
     with pytest.raises(BackupError) as refused:
@@ -122,6 +146,53 @@ def test_fetch_from_a_repository_that_is_gone_is_a_failure(tmp_path: Path) -> No
     assert refused.value.trouble is Trouble.REPOSITORY
     with pytest.raises(BackupError, match="is no name that PostgreSQL gives"):
         fetch("../../etc/passwd", tmp_path / "out", tmp_path)
+
+
+def test_fetch_of_a_segment_that_is_packed_meanwhile_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream packs what it has finished at any moment: a recovery must not stop for that."""
+    place = a_place(tmp_path, 1)
+    real = stored
+
+    def packing(folder: str, name: str) -> Named | None:
+        there = real(folder, name)
+        if (place / FIRST).exists():
+            begin_at(place, "000000020000000000000000", WAYS["zstd:3"][0])
+        return there
+
+    monkeypatch.setattr(fetching, "stored", packing)
+    assert fetch(FIRST, tmp_path / "out", place)
+    assert (tmp_path / "out").read_bytes() == a_segment(1)
+    with pytest.raises(BackupError, match="No such file or directory"):
+        fetch(FIRST, tmp_path / "no such folder" / "out", place)
+
+
+@pytest.mark.parametrize("follows", [True, False])
+@pytest.mark.parametrize(("partial", "looks"), [(False, 1), (True, 1), (True, 2), (True, 3)])
+def test_fetch_of_a_segment_that_is_finished_meanwhile_has_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    partial: bool,  # noqa: FBT001 - a parameter
+    looks: int,
+    follows: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    """Neither the end of the WAL nor a hole, whenever between two looks it gets its name and the next one begins."""
+    place = a_place(tmp_path, 1)
+    unfinished = place / f"{SECOND}.partial"
+    unfinished.write_bytes(a_segment(2))
+    real, seen = os.lstat, []
+
+    def finishing(path: str) -> os.stat_result:
+        seen.extend([path] if path.endswith((SECOND, unfinished.name)) else [])
+        if len(seen) < looks or not unfinished.exists():
+            return real(path)
+        unfinished.rename(place / SECOND)
+        if follows:
+            (place / f"{THIRD}.partial").write_bytes(a_segment(3, pages=1))
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr("backup.wal.segments.os.lstat", finishing)
+    assert fetch(SECOND, tmp_path / "out", place, partial=partial)
+    assert (tmp_path / "out").read_bytes() == a_segment(2)
 
 
 def test_stage_lays_out_what_a_server_shall_have(tmp_path: Path) -> None:

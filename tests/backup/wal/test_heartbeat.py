@@ -65,6 +65,7 @@ async def test_heart_goes_on_by_itself_and_says_what_stops_it(
     schema = '"' + ODD.replace('"', '""') + '"'
     await postgres15.execute(f"drop schema {schema} cascade", unique_database)
     await eventually(lambda: "does not exist" in heart.reason)
+    assert heart.reason.startswith("heartbeat: ")
     before = heart.newest_at
     await eventually(lambda: heart.newest_at != before and heart.reason == "")
     task.cancel()
@@ -119,11 +120,12 @@ async def test_position_tells_of_primary_and_standby(
     assert server.position.timeline == 1
     kept = primary.psql("select restart_lsn from pg_replication_slots")
     assert server.position.kept_from == lsn_number(kept)
-    assert server.position.received_to is None
+    assert (server.position.behind_seconds, server.position.receiving) == (None, False)
     assert server.position.waiting_since is not None
     following = await ask(Way(Dsn(standby.dsn()), tmp_path))
     assert (following.in_recovery, following.slot_status) == (True, None)
     assert following.position is not None
+    assert following.position.receiving is None
     assert following.position.timeline == 1
     assert await a_heart(standby, "postgres", tmp_path).once() is None
 

@@ -2,14 +2,16 @@
 
 import fcntl
 import os
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from backup.errors import BackupError
-from backup.wal.chain import Departure, Listing
+from backup.wal.chain import Departure, Listing, leads
 from backup.wal.keeping import STALE_SECONDS, removable, remove, sweep
-from backup.wal.listing import look
+from backup.wal.listing import MOST_LOOKS, look
 from backup.wal.manner import Manner
 from backup.wal.segments import segment_name
 from tests.backup.wal.places import a_place, names_in
@@ -48,7 +50,21 @@ def test_wal_of_an_earlier_timeline_goes_once_no_backup_is_of_it() -> None:
     """Nothing leads from there to what is kept."""
     listing = a_listing((1, 4), (1, 9), (2, 5), (2, 6), histories=PARTED)
     assert going(listing, {2: 0x6000028}) == [(1, 4), (1, 9), (2, 5)]
-    assert going(listing, {1: 0x4000028, 2: 0x6000028}) == [(2, 5)]
+
+
+def test_wal_between_a_promotion_and_the_first_backup_after_it_stays() -> None:
+    """The window begins with a backup from before: it leads on along the new timeline, to that backup and past it."""
+    listing = a_listing((1, 3), (1, 4), (2, 5), (2, 6), (2, 7), histories=PARTED)
+    needed = {1: 0x4000028, 2: 0x7000028}
+    assert going(listing, needed) == [(1, 3)]
+    left = replace(listing, segments={name: file for name, file in listing.segments.items() if name[-1] != "3"})
+    assert [lead.gap for lead in leads(left, 1, 0x4000100)] == [None, None]
+
+
+def test_unfinished_end_of_a_timeline_goes_with_what_is_before_all_that_is_needed() -> None:
+    """Nobody will ever finish it; the one that is being received stays."""
+    listing = a_listing((1, 4), (2, 5), (2, 6), partials=((1, 5), (2, 7)), histories=PARTED)
+    assert going(listing, {2: 0x6000028}) == [(1, 4), (1, 5), (2, 5)]
 
 
 def test_removing_takes_every_file_of_a_segment_and_no_history(tmp_path: Path) -> None:
@@ -106,3 +122,46 @@ def test_listing_of_no_place_is_empty(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BackupError, match="cannot be read: Not a directory"):
         look(tmp_path / "file")
+
+
+@pytest.mark.parametrize("vanishes", [True, False])
+def test_listing_misses_nothing_that_is_packed_while_it_looks(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    vanishes: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    """One in the clear when the names were read, and gone or packed a moment later: there is no hole, and no end."""
+    place = a_place(tmp_path, 1, 2, 3)
+    second = place / "000000010000000000000002"
+    real = os.scandir
+    turns: list[Path] = []
+
+    def racing(path: Path) -> object:
+        entries = list(real(path))
+        if not turns:
+            second.rename(second.with_name(f"{second.name}.zst"))
+            entries = entries if vanishes else [one for one in entries if one.name != second.name]
+        turns.append(path)
+        return nullcontext(entries)
+
+    monkeypatch.setattr("backup.wal.listing.os.scandir", racing)
+    found = look(place)
+    assert [file.name for _, file in sorted(found.segments.items())] == [
+        "000000010000000000000001",
+        f"{second.name}.zst",
+        "000000010000000000000003",
+    ]
+    assert len(turns) == 3
+
+
+def test_listing_of_a_place_that_never_rests_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was seen last counts then."""
+    place = a_place(tmp_path, 1)
+    real, numbers = os.scandir, iter(range(2, 100))
+
+    def growing(path: Path) -> object:
+        a_place(tmp_path, next(numbers))
+        return real(path)
+
+    monkeypatch.setattr("backup.wal.listing.os.scandir", growing)
+    assert len(look(place).segments) == MOST_LOOKS + 1

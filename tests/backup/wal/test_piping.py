@@ -92,7 +92,8 @@ def test_programs_are_looked_for_in_the_named_folders_first(tmp_path: Path) -> N
     own = tmp_path / "zstd"
     own.write_text("#!/bin/sh\n")
     own.chmod(0o755)
-    assert Manner(compress="zstd:9", programs=[str(tmp_path)]).packing() == [[str(own), "-9", "-c", "-q"]]
+    (words,) = Manner(compress="zstd:9", programs=[str(tmp_path)]).packing()
+    assert words == [str(own), "-9", "-c", "-q", "--single-thread"]
     assert Manner(compress="none").packing() == []
     assert Manner(compress="none").unpacking("", "") == []
 
@@ -108,7 +109,7 @@ def test_gpg_seals_and_opens(tmp_path: Path) -> None:
     """By its own home; whoever has the key reads it."""
     home = tmp_path / "gpg"
     home.mkdir(mode=0o700)
-    options = ("--batch", "--quiet", "--passphrase", "", "--quick-gen-key", "db1")
+    options = ("--batch", "--quiet", "--passphrase", "", "--quick-gen-key", "db1", "future-default")
     subprocess.run(["gpg", "--homedir", str(home), *options], check=True, capture_output=True)
     manner = Manner(compress="lz4", seal="gpg", recipients=["db1"], home=str(home))
     try:

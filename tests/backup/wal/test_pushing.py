@@ -4,8 +4,10 @@ import errno
 import os
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from backup.wal import place as places
 from backup.wal import pushing
 from backup.wal.manner import Manner
 from backup.wal.pushing import STORED, THERE, push
+from backup.wal.segments import Named, stored
 from tests.backup.wal.places import PLAIN, SEGMENT_BYTES, SYSTEM, a_file, a_place, a_segment, names_in
 from tests.skips import IMPOSSIBLE
 from toban.backups import Trouble
@@ -78,12 +81,54 @@ def test_push_refuses_one_that_only_goes_on_differently(tmp_path: Path) -> None:
             push(history, place, PLAIN)
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_push_is_back_only_once_all_of_it_lasts(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file synced, then named, then its folder synced; so too where somebody has laid it there just before."""
+    manner, suffix = WAYS[way]
+    place, source = a_place(tmp_path), a_file(tmp_path / "pg_wal")
+    push(a_file(tmp_path / "pg_wal", 2), place, manner)
+    done: list[str] = []
+    real_sync, real_link = os.fsync, os.link
+
+    def sync(handle: int) -> None:
+        done.append(f"sync {Path(f'/proc/self/fd/{handle}').readlink().name.partition('.')[0] or 'unfinished'}")
+        real_sync(handle)
+
+    def link(unfinished: str, name: str) -> None:
+        done.append(f"name {Path(name).name}")
+        real_link(unfinished, name)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(os, "link", link)
+    assert push(source, place, manner) == STORED
+    assert done == ["sync unfinished", f"name {FIRST}{suffix}", "sync wal"]
+    done.clear()
+    assert push(source, place, manner) == THERE
+    assert done == [f"sync {FIRST}", "sync wal"]
+
+
 def test_push_keeps_histories_and_labels_as_they_are(tmp_path: Path) -> None:
     """They are small, and the chain is read from them."""
     place = a_place(tmp_path)
     for name in ("00000002.history", "000000010000000000000001.00000028.backup"):
         push(a_file(tmp_path / "pg_wal", name=name, content=b"words\n"), place, WAYS["zstd:3"][0])
         assert (place / name).read_bytes() == b"words\n"
+
+
+@pytest.mark.parametrize("name", ["00000002.history", "000000010000000000000001.00000028.backup"])
+def test_push_refuses_a_history_of_another_server(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not say whose it is, its data directory does; a wrong one would lead every restore astray."""
+    place = a_place(tmp_path, 1)
+    data = tmp_path / "data"
+    (data / "global").mkdir(parents=True)
+    a_file(data / "pg_wal", name=name, content=b"words\n")
+    monkeypatch.chdir(data)
+    (data / "global" / "pg_control").write_bytes((42).to_bytes(8, sys.byteorder) + bytes(100))
+    with pytest.raises(BackupError, match=f"is of another server: its system identifier is 42, not {SYSTEM}"):
+        push(f"pg_wal/{name}", place, PLAIN)
+    assert names_in(place) == [FIRST]
+    (data / "global" / "pg_control").write_bytes(SYSTEM.to_bytes(8, sys.byteorder) + bytes(100))
+    assert push(f"pg_wal/{name}", place, PLAIN) == STORED
 
 
 def test_push_keeps_the_unfinished_end_of_a_timeline_apart(tmp_path: Path) -> None:
@@ -165,6 +210,19 @@ def test_push_says_which_program_is_missing(tmp_path: Path, monkeypatch: pytest.
         push(a_file(tmp_path / "pg_wal"), a_place(tmp_path), Manner(compress="zstd"))
     assert refused.value.hint == "apt install zstd"
     assert push(a_file(tmp_path / "pg_wal"), a_place(tmp_path), Manner()) == STORED  # the best there is: none
+
+
+@pytest.mark.parametrize("compress", ["cat", "xz", "age", "zstd:best", "zstd:-9", "/bin/cat"])
+def test_push_refuses_a_compression_that_no_fetch_would_know(compress: str, tmp_path: Path) -> None:
+    """Though there is a program of the name: its output would lie there under the name of a plain segment."""
+    place = a_place(tmp_path)
+    with pytest.raises(BackupError) as refused:
+        push(a_file(tmp_path / "pg_wal"), place, Manner(compress=compress))
+    assert refused.value.reason == (
+        f"compress: {compress!r} is none of none, gzip, lz4, zstd, with a level as in zstd:3"
+    )
+    assert refused.value.exit_status == 2
+    assert names_in(place) == []
 
 
 @pytest.mark.integration
@@ -256,6 +314,62 @@ def test_push_seals_and_knows_the_same_again_without_the_key(age: Manner, tmp_pa
         push(source, place, keyless)
     source.write_bytes(a_segment(1))
     assert push(source, place, age) == THERE
+
+
+def test_push_of_a_clone_at_the_same_moment_is_refused_though_it_is_sealed(
+    age: Manner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can look into what is sealed: the note beside it must be of what lies there, whoever was quicker."""
+    place = a_place(tmp_path)
+    source = a_file(tmp_path / "pg_wal")
+    clone = a_file(tmp_path / "clone", content=a_segment(1, filling=b"other rows"))
+    keyless = Manner(compress="zstd", seal="age", recipients=age.recipients)
+    real, refused = pushing._pack, []
+
+    def beside(*asked: Any) -> None:  # noqa: ANN401 - as it is called
+        monkeypatch.setattr(pushing, "_pack", real)
+        with pytest.raises(BackupError) as busy:
+            push(clone, place, keyless)
+        refused.append((busy.value.why, busy.value.exit_status))
+        real(*asked)
+
+    monkeypatch.setattr(pushing, "_pack", beside)
+    assert push(source, place, keyless) == STORED
+    assert refused == [("another push of it is under way", 1)]
+    monkeypatch.setattr(pushing, "stored", Late())  # it looked a moment before the other one was there
+    with pytest.raises(BackupError, match="is not the same"):
+        push(clone, place, keyless)
+    assert push(source, place, keyless) == THERE
+
+
+class Late:
+    """Sees nothing the first time that it looks."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def __call__(self, folder: str, plain: str) -> Named | None:
+        """In the place of `stored`."""
+        self.looks += 1
+        return None if self.looks == 1 else stored(folder, plain)
+
+
+def test_place_is_of_the_server_that_claimed_it_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two at the same moment: the one that was a little later is refused, and does not write over it."""
+    place = a_place(tmp_path, 1)
+    real = places.owner
+    looks: list[str] = []
+
+    def late(folder: str) -> tuple[str, int] | None:
+        looks.append(folder)
+        return real(folder) if len(looks) > 1 else None
+
+    monkeypatch.setattr(places, "owner", late)
+    other = a_file(tmp_path / "other", 2, content=a_segment(2, system=42))
+    with pytest.raises(BackupError, match=f"is of another server: its system identifier is 42, not {SYSTEM}"):
+        push(other, place, PLAIN)
+    assert real(str(place)) == (str(SYSTEM), SEGMENT_BYTES)
+    assert sorted(path.name for path in place.iterdir()) == [FIRST, "identity.json"]
 
 
 def test_place_with_a_damaged_document_is_told(tmp_path: Path) -> None:

@@ -3,8 +3,7 @@
 import asyncio
 import os
 import signal
-import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,22 +13,23 @@ import pytest
 
 from backup.engines.contract import Surroundings
 from backup.errors import BackupError
-from backup.wal.chain import Listing, gaps, ranges
+from backup.wal.chain import Listing, Position, gaps, ranges
 from backup.wal.listing import look
 from backup.wal.manner import Manner
+from backup.wal.position import ask
 from backup.wal.receiving import Receiver, Stream, alone
 from backup.wal.segments import lsn_number, lsn_text
+from backup.way import Way
 from tests.backup.wal.places import PLAIN, a_repository
 from tests.clusters import Cluster
 from tests.conftest import NewCluster, StandbyOf
-from tests.skips import IMPOSSIBLE
 from tests.waiting import eventually
 from toban.backups import GapKind
 from toban.secrets import Dsn
 
 SMALL = {"wal_level": "replica", "max_wal_senders": "5", "wal_keep_size": "64MB", "archive_timeout": "0"}
 PAUSES = (0.1,)
-ZSTD = Manner(compress="zstd:1")
+ZSTD, GZIP, LZ4 = (Manner(compress=f"{name}:1") for name in ("zstd", "gzip", "lz4"))
 
 
 def a_stream(cluster: Cluster, root: Path, *, manner: Manner = PLAIN) -> Stream:
@@ -68,9 +68,9 @@ def reached(place: Path, lsn: int) -> Callable[[], bool]:
     return there
 
 
-def lost(listing: Listing) -> list[str]:
+def lost(listing: Listing, position: Position | None = None) -> list[str]:
     """Where WAL is lost."""
-    return [gap.from_lsn for gap in gaps(listing, now=0.0) if gap.kind is GapKind.LOST]
+    return [gap.from_lsn for gap in gaps(listing, now=0.0, position=position) if gap.kind is GapKind.LOST]
 
 
 @pytest.mark.integration
@@ -86,10 +86,9 @@ async def test_receiver_has_each_segment_once_it_is_finished(
         lsn = await asyncio.to_thread(switch, cluster, 3)
         await eventually(reached(stream.place, lsn), within_seconds=20)
         await eventually(lambda: len([p for p in stream.place.iterdir() if p.suffix == ".zst"]) >= 2, within_seconds=20)
-        position = await receiver.position()
+        position = (await ask(Way(stream.dsn, tmp_path), stream.slot)).position
         assert position is not None
-        assert position.timeline == 1
-        assert position.written_to >= lsn
+        assert (position.timeline, position.receiving, position.written_to >= lsn) == (1, True, True)
     listing = look(stream.place)
     assert lost(listing) == []
     assert len([p for p in stream.place.iterdir() if len(p.name) == 24]) == 1
@@ -108,6 +107,7 @@ async def test_receiver_goes_on_after_its_program_and_then_its_server_were_kille
         await eventually(lambda: receiver.state.receiving)
         await asyncio.to_thread(switch, cluster)
         await eventually(lambda: _programs(stream.place))
+        assert "tcp_user_timeout=60000" in _words(stream.place)  # a cut wire must not be waited for
         os.kill(_programs(stream.place)[0], signal.SIGKILL)
         await eventually(lambda: receiver.state.restarts >= 1)
         assert "signal 9" in receiver.state.reason
@@ -141,18 +141,6 @@ async def test_receiver_goes_on_after_its_disk_was_full(
     assert lost(look(stream.place)) == []
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system with room for some segments."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=120m", "tmpfs", disk], check=False, capture_output=True)
-    if done.returncode != 0:
-        pytest.skip(f"{IMPOSSIBLE}no mount of a file system of its own")
-    yield disk
-    subprocess.run(["umount", "--lazy", disk], check=True)
-
-
 @pytest.mark.integration
 async def test_receiver_follows_a_promotion_to_the_new_timeline(
     new_cluster: NewCluster, standby_of: StandbyOf, tmp_path: Path, around: Surroundings
@@ -180,7 +168,7 @@ async def test_receiver_that_was_ahead_of_the_promoted_server_begins_where_the_t
     primary = new_cluster(15, settings=SMALL)
     standby = standby_of(primary)
     await asyncio.to_thread(switch, primary)
-    stream = a_stream(primary, tmp_path)
+    stream = a_stream(primary, tmp_path, manner=LZ4)
     async with receiving(stream, around) as receiver:
         await eventually(lambda: receiver.state.receiving)
         await eventually(lambda: standby.psql("select pg_last_wal_replay_lsn()") != "")
@@ -191,7 +179,7 @@ async def test_receiver_that_was_ahead_of_the_promoted_server_begins_where_the_t
     await asyncio.to_thread(standby.configure, primary_conninfo="")
     await asyncio.to_thread(standby.start)
     await asyncio.to_thread(standby.psql, "select pg_promote()")
-    moved = a_stream(standby, tmp_path)
+    moved = a_stream(standby, tmp_path, manner=LZ4)
     async with receiving(moved, around):
         lsn = await asyncio.to_thread(switch, standby, 2)
 
@@ -215,7 +203,7 @@ async def test_receiver_says_what_is_lost_and_goes_on_behind_it(
     """A server that removed WAL before it came, for a limit on its slots: a hole, and never an end to receiving."""
     limits = {"wal_keep_size": "0", "max_slot_wal_keep_size": "1MB", "max_wal_size": "32MB", "min_wal_size": "32MB"}
     cluster = new_cluster(15, settings={**SMALL, **limits})
-    stream = a_stream(cluster, tmp_path)
+    stream = a_stream(cluster, tmp_path, manner=GZIP)
     async with receiving(stream, around) as receiver:
         await eventually(lambda: receiver.state.receiving)
         lsn = await asyncio.to_thread(switch, cluster)
@@ -224,12 +212,47 @@ async def test_receiver_says_what_is_lost_and_goes_on_behind_it(
     await asyncio.to_thread(switch, cluster, 5)
     await asyncio.to_thread(cluster.psql, "checkpoint")
     await eventually(lambda: cluster.psql("select wal_status from pg_replication_slots") == "lost")
+    position = (await ask(Way(stream.dsn, tmp_path), stream.slot)).position
+    assert lost(look(stream.place), position) == [lsn_text((before + 1) * 16 * 1024**2)]
     await asyncio.to_thread(cluster.configure, max_slot_wal_keep_size="-1")
     async with receiving(stream, around) as receiver:
         await eventually(lambda: receiver.state.receiving)
         lsn = await asyncio.to_thread(switch, cluster, 2)
         await eventually(reached(stream.place, lsn), within_seconds=20)
     assert lost(look(stream.place)) == [lsn_text((before + 1) * 16 * 1024**2)]
+
+
+@pytest.mark.integration
+async def test_receiver_whose_slot_was_given_up_loses_nothing_that_the_server_still_has(
+    new_cluster: NewCluster, tmp_path: Path, around: Surroundings
+) -> None:
+    """A daemon that stood still for longer than the server waits for a slot: a new one, and no hole."""
+    cluster = new_cluster(18, settings={**SMALL, "idle_replication_slot_timeout": "1s"})
+    stream = a_stream(cluster, tmp_path)
+    async with receiving(stream, around) as receiver:
+        await eventually(lambda: receiver.state.receiving)
+        lsn = await asyncio.to_thread(switch, cluster)
+        await eventually(reached(stream.place, lsn), within_seconds=20)
+
+    async def given_up() -> bool:
+        await asyncio.to_thread(cluster.psql, "checkpoint")
+        return cluster.psql("select wal_status from pg_replication_slots") == "lost"
+
+    await asyncio.to_thread(switch, cluster, 2)
+    await eventually(given_up, within_seconds=30)
+    position = (await ask(Way(stream.dsn, tmp_path), stream.slot)).position
+    assert lost(look(stream.place), position) == []
+    cluster.psql("create role ordinary login")
+    unseen = (await ask(Way(Dsn(cluster.dsn(user="ordinary")), tmp_path), stream.slot)).position
+    assert unseen is not None
+    assert unseen.kept_from is None  # who may not look does not say that it is gone
+    await asyncio.to_thread(cluster.configure, idle_replication_slot_timeout="0")
+    async with receiving(stream, around) as receiver:
+        await eventually(lambda: receiver.state.receiving)
+        lsn = await asyncio.to_thread(switch, cluster)
+        await eventually(reached(stream.place, lsn), within_seconds=20)
+    listing = look(stream.place)
+    assert (lost(listing), len(ranges(listing))) == ([], 1)
 
 
 @pytest.mark.integration
@@ -287,7 +310,6 @@ async def test_receiver_says_why_it_cannot_get_in(tmp_path: Path, around: Surrou
     stream = Stream(target="main", dsn=dsn, slot="s", place=tmp_path / "repository" / "main" / "wal", manner=PLAIN)
     async with receiving(stream, around) as receiver:
         await eventually(lambda: receiver.state.reason)
-        assert await receiver.position() is None
     assert "127.0.0.1:1" in receiver.state.reason
     assert "s3cret" not in receiver.state.reason
 
@@ -334,6 +356,23 @@ async def test_receiver_goes_on_when_packing_fails(
     assert lost(look(stream.place)) == []
 
 
+async def test_receiver_that_has_a_fault_does_not_say_that_it_receives(
+    tmp_path: Path, around: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever supervises it hears of the fault."""
+    dsn = Dsn("postgresql://toban@127.0.0.1:1/postgres")
+    receiver = Receiver(Stream(target="main", dsn=dsn, slot="s", place=tmp_path, manner=PLAIN), around)
+    receiver.state = replace(receiver.state, receiving=True)
+
+    async def faulty(_: Receiver) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Receiver, "_once", faulty)
+    with pytest.raises(ZeroDivisionError):
+        await receiver.run()
+    assert (receiver.state.receiving, receiver.state.reason) == (False, "internal fault: ZeroDivisionError")
+
+
 def test_place_is_received_into_by_one_alone(tmp_path: Path) -> None:
     """The second is told who holds it; once the first is gone it may."""
     held = f"another receiver writes here: process {os.getpid()}"
@@ -345,9 +384,14 @@ def test_place_is_received_into_by_one_alone(tmp_path: Path) -> None:
 
 def _programs(place: Path) -> list[int]:
     """The pg_receivewal processes that write into a place."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        if f"--directory={place}" in words and "--verbose" in words:
-            found.append(process.pid)
-    return found
+    return [process.pid for process in psutil.process_iter(["cmdline"]) if _writes(process.info["cmdline"], place)]
+
+
+def _words(place: Path) -> str:
+    """Their words."""
+    found = [process.info["cmdline"] for process in psutil.process_iter(["cmdline"])]
+    return " ".join(word for words in found if _writes(words, place) for word in words)
+
+
+def _writes(words: list[str] | None, place: Path) -> bool:
+    return words is not None and f"--directory={place}" in words and "--verbose" in words

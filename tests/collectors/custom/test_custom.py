@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from collectors.contract import Answer, AskedError, Kind, SqlSource
+from collectors.custom.answers import metric_of
 from collectors.custom.collector import Custom
 from collectors.custom.settings import CustomSettings, same_metrics
 from collectors.sqlite.file import SqliteFile
@@ -134,3 +135,9 @@ async def test_bytes_that_are_no_text_do_no_harm(tmp_path: Path, manual_clock: M
     entry = an_entry(labels=["desk"], sql="select desk, count from trades")
     found = await Custom(SqliteFile(ledger), entry, manual_clock).collect()
     assert values(found) == {("toban_custom_trades_count", "f\N{REPLACEMENT CHARACTER}x"): 1.0}
+
+
+def test_column_that_is_called_as_a_part_of_a_histogram_goes_out_without_a_type() -> None:
+    """A gauge that ends so is a mistake to promtool, and `count(*) as count` is what everybody writes."""
+    columns = ("count", "sum", "bucket", "profit", "counted", "count_total")
+    assert [name for name in columns if metric_of(an_entry(), name).compatible] == ["count", "sum", "bucket"]

@@ -8,12 +8,14 @@ from collectors.postgresql.databases import (
     COMPATIBLE,
     FREEZE_AGE,
     MULTIXACT_WRAPAROUND,
+    SERVER_CACHE_HIT,
     SESSIONS,
     SESSIONS_LOST,
     WRAPAROUND,
     Blocks,
     DatabaseActivity,
     hit_ratio,
+    server_hit_ratio,
 )
 from collectors.postgresql.server import Databases, PostgresServer
 from tests.clusters import Cluster
@@ -186,18 +188,33 @@ async def test_databases_cache_hits_are_those_between_two_readings(new_cluster: 
     cluster.psql("create table t as select generate_series(1, 1000) as n", "app")
     server = a_server(cluster)
     collector = a_collector(server)
-    assert found(await collector.collect(), CACHE_HIT) == []
+    first = await collector.collect()
+    assert found(first, CACHE_HIT) == found(first, SERVER_CACHE_HIT) == []
     cluster.psql("select count(*) from t; select count(*) from t", "app")
 
     async def measured() -> list[float]:
         return found(await collector.collect(), CACHE_HIT, datname="app")
 
+    async def measured_over_all() -> list[float]:
+        return found(await collector.collect(), SERVER_CACHE_HIT)
+
     (ratio,) = await eventually(measured)
     assert 0 < ratio <= 1
+    cluster.psql("select count(*) from t", "app")
+    (whole,) = await eventually(measured_over_all)
+    assert 0 < whole <= 1
     cluster.psql("select pg_stat_reset()", "app")
     cluster.psql("select count(*) from t", "app")
     assert await measured() == []
     await server.close()
+
+
+def test_hit_ratio_of_the_server_weighs_each_database_by_its_accesses() -> None:
+    """Not the mean of the ratios; a database that was reset, and one that is new, say nothing this time."""
+    before = {1: some_blocks(0, 0), 2: some_blocks(50, 50), 3: some_blocks(7, 7)}
+    now = {1: some_blocks(90, 10), 2: some_blocks(50, 350), 3: some_blocks(1, 1), 4: some_blocks(9, 9)}
+    assert server_hit_ratio(before, now) == 90 / 400
+    assert server_hit_ratio({}, now) is None
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """`toban alerts runbook`, and the same over HTTP: what to do, where there is no manual."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,16 @@ def test_runbook_of_ones_own_rule_is_where_it_says(config: Path) -> None:
     rule = '{name: mine, metric: toban_host_load1, warning: "> 9", runbook: "https://wiki.example.org/x"}'
     config.write_text(config.read_text() + f"alerts: {{rules: [{rule}]}}\n")
     assert alerts(config, "runbook", "mine").out == "https://wiki.example.org/x\n"
+
+
+def test_runbook_for_programs_is_the_page_or_the_address(config: Path) -> None:
+    """One form, with what is not there as null."""
+    rule = '{name: mine, metric: toban_host_load1, warning: "> 9", runbook: "https://wiki.example.org/x"}'
+    config.write_text(config.read_text() + f"alerts: {{rules: [{rule}]}}\n")
+    page = (ROOT / "docs/rules/target_down.md").read_text()
+    shipped_one, own = (alerts(config, "runbook", name, "--json").out for name in ("target_down", "mine"))
+    assert json.loads(shipped_one) == {"rule": "target_down", "url": None, "text": page}
+    assert json.loads(own) == {"rule": "mine", "url": "https://wiki.example.org/x", "text": None}
 
 
 def test_runbook_that_there_is_not_names_the_nearest(config: Path) -> None:

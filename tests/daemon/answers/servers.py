@@ -5,16 +5,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from backup.children import Children
-from backup.engines import engine_for
-from backup.engines.contract import Making, Origin, Surroundings
-from backup.keeping.making import draft_of, manifest_of
-from backup.programs import Programs
-from backup.repository.repository import Repository
+from backup.engines.contract import Origin
 from backup.settings import Encryption, Job
 from backup.wal.manner import Manner
 from backup.wal.pushing import push
 from tests.clusters import Cluster
+from tests.daemon.answers.shelves import made
 from toban.backups import BackupRecord
 from toban.clock import SystemClock
 from toban.secrets import Dsn
@@ -32,33 +28,9 @@ def backed_up(
     **job: Any,  # noqa: ANN401 - any key of a job
 ) -> BackupRecord:
     """One backup of the server, made by its real engine."""
-    return asyncio.run(_backed_up(cluster, root, encryption, Job.model_validate({"target": "main", **job})))
-
-
-async def _backed_up(cluster: Cluster, root: Path, encryption: Encryption | None, job: Job) -> BackupRecord:
-    children = Children()
-    workspace = root.parent / "making"
-    workspace.mkdir(mode=0o700, exist_ok=True)
-    around = Surroundings(clock=SystemClock(), children=children, programs=Programs(), workspace=workspace, node="db1")
-    repository = Repository(root, around=around, encryption=encryption)
     origin = Origin(name="main", kind="postgresql", dsn=Dsn(cluster.dsn()))
-    engine = engine_for(job, origin)
-    try:
-        await repository.open(create=True)
-        async with repository.making(draft_of(job, origin, engine.name, None, around)) as partial:
-            making = Making(
-                id=partial.id,
-                job=job,
-                origin=origin,
-                place=partial.place,
-                earlier=(),
-                around=around,
-                tell=lambda _: None,
-            )
-            made = await engine.make(making)
-            return await partial.finish(manifest_of(partial.draft, made), made.digests)
-    finally:
-        await children.close()
+    wanted = Job.model_validate({"target": "main", **job})
+    return asyncio.run(made(root, origin, wanted, clock=SystemClock(), encryption=encryption))
 
 
 def archived(cluster: Cluster, root: Path, *, recipients: tuple[str, ...] = ()) -> list[str]:

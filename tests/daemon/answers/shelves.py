@@ -37,25 +37,26 @@ def stored(
     **job: Any,  # noqa: ANN401 - any key of a job
 ) -> BackupRecord:
     """One backup of the file, in the repository."""
-    return asyncio.run(_stored(root, ledger, name, clock or SystemClock(), tag, encryption, job))
-
-
-async def _stored(
-    root: Path,
-    ledger: Path,
-    name: str,
-    clock: Clock,
-    tag: str | None,
-    encryption: Encryption | None,
-    keys: dict[str, Any],
-) -> BackupRecord:
-    children = Children()
-    around = Surroundings(
-        clock=clock, children=children, programs=Programs(), workspace=root.parent / "work", node="db1"
-    )
-    repository = Repository(root, around=around, encryption=encryption, pause=_at_once)
-    job = Job.model_validate({"name": name, "target": "ledger", "method": "dump", "compress": "none", **keys})
+    given = Job.model_validate({"name": name, "target": "ledger", "method": "dump", "compress": "none", **job})
     origin = Origin(name="ledger", kind="sqlite", path=ledger)
+    return asyncio.run(made(root, origin, given, clock=clock or SystemClock(), tag=tag, encryption=encryption))
+
+
+async def made(
+    root: Path,
+    origin: Origin,
+    job: Job,
+    *,
+    clock: Clock,
+    tag: str | None = None,
+    encryption: Encryption | None = None,
+) -> BackupRecord:
+    """One backup of a job, by its real engine, in the repository."""
+    children = Children()
+    workspace = root.parent / "making"
+    workspace.mkdir(mode=0o700, exist_ok=True)
+    around = Surroundings(clock=clock, children=children, programs=Programs(), workspace=workspace, node="db1")
+    repository = Repository(root, around=around, encryption=encryption, pause=_at_once)
     engine = engine_for(job, origin)
     try:
         await repository.open(create=True)
@@ -69,8 +70,8 @@ async def _stored(
                 around=around,
                 tell=lambda _: None,
             )
-            made = await engine.make(making)
-            return await partial.finish(manifest_of(partial.draft, made), made.digests)
+            done = await engine.make(making)
+            return await partial.finish(manifest_of(partial.draft, done), done.digests)
     finally:
         await children.close()
 

@@ -176,6 +176,29 @@ def test_a_backup_whose_manifest_was_touched_is_damaged_and_holds_up_nothing(roo
     assert refused.err.startswith(f"toban: {record.id}: is damaged: its manifest.json ")
 
 
+def test_verify_that_cannot_tell_does_not_say_that_it_differs(tmp_path: Path) -> None:
+    """1, and what was in the way: here the identity that opens it."""
+    if shutil.which("age-keygen") is None:
+        pytest.skip("this machine cannot: no age (apt-get install age)")
+    key = tmp_path / "key"
+    done = subprocess.run(["age-keygen", "-o", key], capture_output=True, text=True, check=True)
+    sealed = Encryption(method="age", recipients=(done.stderr.strip().rpartition(" ")[2],))
+    record = stored(tmp_path / "repository", a_ledger(tmp_path / "ledger.db"), encryption=sealed)
+    for lang, words in (("en", "whether it is as it was written is not known"), ("ja", "書き込み時と一致するかは不明")):
+        ended = typed("--lang", lang, "backup", "verify", record.id, "--repository", tmp_path / "repository")
+        assert (ended.status, words in ended.out, "NOT as it was" in ended.out) == (1, True, False)
+    (one,) = told("backup", "list", "--repository", tmp_path / "repository")
+    assert (one["status"], one["belief"]) == ("ok", "stored")
+
+
+def test_verify_of_all_where_there_are_none_says_so(root: Path, record: BackupRecord) -> None:
+    """0: a folder that is the wrong one is seen by that."""
+    shutil.rmtree(record.place)
+    ended = typed("--lang", "en", "backup", "verify", "--all", "--repository", root)
+    assert (ended.status, ended.out) == (0, "no backups\n")
+    assert told("backup", "verify", "--all", "--repository", root) == []
+
+
 @pytest.mark.parametrize("words", [(), ("x", "--all")])
 def test_verify_wants_one_or_all(root: Path, words: tuple[str, ...]) -> None:
     """2."""
@@ -222,7 +245,7 @@ def test_restore_gives_it_back(root: Path, record: BackupRecord) -> None:
     assert "start the application that uses it" in ended.out
     assert "restored" in ended.out
     assert list(work.iterdir()) == []
-    assert "is being restored" not in Path(record.place, "marks.json").read_text()
+    assert [path for path in (root / ".toban" / "locks").rglob("*") if path.is_file()] == [], "nothing is held any more"
 
 
 def test_restore_never_goes_over_what_exists(root: Path, record: BackupRecord) -> None:

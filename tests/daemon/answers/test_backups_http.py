@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from daemon.world import World
 from tests.daemon.answers.keeps import FakeKeeping
 from tests.daemon.answers.kept import a_record
 from tests.daemon.duties import a_world
+from tests.waiting import eventually
 from toban.backups import BackupRecord, Method, Progress, Status, Trouble
 from toban.clock import SystemClock
 from toban.secrets import Secret
@@ -135,6 +137,8 @@ async def test_a_run_shows_that_it_lives(world: World, monkeypatch: pytest.Monke
     assert [json.loads(await anext(told)) for _ in range(2)] == [{"event": "working"}] * 2
     await told.aclose()
     assert not work.done()
+    await asyncio.sleep(0)
+    assert {task for task in asyncio.all_tasks() if not task.done()} == {work, asyncio.current_task()}
     work.cancel()
 
 
@@ -189,6 +193,30 @@ async def test_a_disk_that_hangs_holds_nobody(world: World, monkeypatch: pytest.
     world.backups = Hanging()
     answer = await ask(world, "GET", "")
     assert (answer.status_code, answer.json()["detail"]) == (503, "repository: did not answer within 10 s")
+
+
+async def test_those_who_ask_at_once_share_one_look(world: World) -> None:
+    """A disk that hangs takes one of the daemon's threads, however often somebody asks."""
+    go, looks = threading.Event(), list[int]()
+
+    class Slow(FakeKeeping):
+        def records(self) -> list[BackupRecord]:
+            looks.append(1)
+            go.wait(30)
+            return [a_record()]
+
+    world.backups = Slow()
+    transport = httpx.ASGITransport(application(world, lambda: None))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8432") as client:
+        asking = [asyncio.create_task(client.get("/api/v1/backups")) for _ in range(5)]
+        await eventually(lambda: looks)
+        asking[0].cancel()
+        await asyncio.wait(asking[:1])
+        go.set()
+        assert [len((await one).json()) for one in asking[1:]] == [1, 1, 1, 1]
+        assert len(looks) == 1
+        await client.get("/api/v1/backups")
+    assert len(looks) == 2
 
 
 async def test_only_those_with_the_token_may(world: World) -> None:

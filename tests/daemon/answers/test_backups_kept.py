@@ -87,6 +87,17 @@ def test_run_that_fails_says_why_and_is_listed(home: Path) -> None:
     assert "FAILED" in typed(home, "backup", "list").out
 
 
+def test_list_before_there_was_a_backup_says_what_makes_one(home: Path) -> None:
+    """3: its folder is not there. Once it was, a folder that is gone is a disk that is not mounted."""
+    ended = typed(home, "backup", "list")
+    hint = "the first backup makes it: toban backup run NAME, or the daemon"
+    assert (ended.status, ended.err) == (3, f"toban: {home}/repository: there is no such folder ({hint})\n")
+    told(home, "backup", "run", "daily")
+    (home / "repository").rename(home / "unplugged")
+    ended = typed(home, "backup", "list")
+    assert (ended.status, "is it mounted?" in ended.err) == (3, True)
+
+
 def test_run_of_a_job_that_there_is_not_names_the_nearest(home: Path) -> None:
     """1."""
     ended = typed(home, "backup", "run", "dialy")
@@ -179,6 +190,29 @@ def test_drills_are_told_with_the_worst_of_their_figures(home: Path) -> None:
     assert "MISSED" in typed(home, "drill", "--past").out
 
 
+def test_a_drill_that_cannot_be_held_keeps_no_other_back(home: Path) -> None:
+    """It is told on stderr and among the checks; and the figures are not those of all."""
+    text = (home / "config.yaml").read_text()
+    another = "{name: nothing, backup: never}, {name: quarterly, backup: daily}"
+    (home / "config.yaml").write_text(text.replace("{name: quarterly, backup: daily}", another))
+    told(home, "backup", "run", "daily")
+    both = told(home, "drill", status=1)
+    assert (both["ok"], [one["name"] for one in both["drills"]]) == (False, ["quarterly"])
+    assert [check["name"] for check in both["checks"] if check["ok"] is False] == ["nothing: drill"]
+    assert both["rto_seconds"] is None
+
+
+def test_a_drill_where_there_is_nothing_to_restore_says_so(home: Path) -> None:
+    """1."""
+    text = (home / "config.yaml").read_text().replace("  drills:", "  #drills:")
+    (home / "config.yaml").write_text(re.sub(r"  jobs:\n(    - .*\n)+", "  jobs: []\n", text))
+    ended = typed(home, "drill")
+    assert (ended.status, ended.err) == (
+        1,
+        "toban: drill: there is no backup job that it could restore from (toban config show)\n",
+    )
+
+
 def test_without_a_drill_that_is_configured_the_first_job_will_do(home: Path) -> None:
     """And a job may be named; its newest backup comes back."""
     text = (home / "config.yaml").read_text()
@@ -210,15 +244,20 @@ def test_folders_are_kept_and_come_back(home: Path) -> None:
     source.mkdir()
     (source / "a b.conf").write_text("値 = 1\n")
     text = (home / "config.yaml").read_text()
-    job = f'    - {{name: etc, target: host, method: files, paths: ["{source}"]}}\n  copies:'
+    job = f'    - {{name: etc, target: host, method: files, verify: false, paths: ["{source}"]}}\n  copies:'
     (home / "config.yaml").write_text(text.replace("  copies:", job))
     made = told(home, "backup", "run", "etc")
     assert (made["method"], made["kind"], made["status"]) == ("files", "host", "ok")
     words = ("--repository", home / "repository")
-    ended = toban("restore", made["id"], "--data-dir", home / "back", *words)
+    assert list(made["copies"]) == ["offsite"]
+    ended = toban("restore", made["id"], "--data-dir", home / "back", "--repository", home / "offsite")
     assert ended.status == 0, ended.err
     (found,) = (home / "back").rglob("a b.conf")
     assert found.read_text() == "値 = 1\n"
+    shutil.rmtree(home / "repository" / "host")
+    assert (home / "offsite" / "host" / "files" / "restic.key").stat().st_mode & 0o777 == 0o600
+    assert told(home, "backup", "pull", made["id"], "--copy", "offsite")["status"] == "ok"
+    assert len(list((home / "repository" / "host" / "files" / "restic" / "snapshots").iterdir())) == 1
     refused = toban("restore", made["id"], "--into", "postgresql://x@127.0.0.1/x", *words)
     assert (refused.status, "holds files" in refused.err) == (2, True)
 
@@ -276,6 +315,18 @@ def test_a_copy_that_lacks_something_is_not_fine(home: Path) -> None:
     assert (nowhere.status, nowhere.err) == (1, "toban: copy tape: none is called so (there is: offsite)\n")
 
 
+def test_a_copy_with_a_retention_of_its_own_lacks_the_newest_alone(home: Path) -> None:
+    """What it has let go is not missed; the newest of each job is."""
+    text = (home / "config.yaml").read_text()
+    (home / "config.yaml").write_text(text.replace("offsite}]", "offsite, keep: {for: 1d, at_least: 1}}]"))
+    first, second = told(home, "backup", "run", "daily"), told(home, "backup", "run", "daily")
+    there = home / "offsite" / "ledger" / "dump"
+    shutil.rmtree(there / first["id"])
+    assert told(home, "backup", "copies")[0]["lacks"] == []
+    shutil.rmtree(there / second["id"])
+    assert told(home, "backup", "copies", status=1)[0]["lacks"] == [second["id"]]
+
+
 def test_a_copy_that_is_away_is_not_fine(home: Path) -> None:
     """1, and why; the rest is told all the same."""
     told(home, "backup", "run", "daily")
@@ -291,8 +342,8 @@ def test_files_open_with_the_password_of_their_job(home: Path, monkeypatch: pyte
     (home / "etc").mkdir()
     (home / "etc" / "app.conf").write_text("port = 8432")
     config = home / "config.yaml"
-    job = f"    - {{name: etc, target: host, method: files, paths: [{home}/etc], password: 'hunter2 \"x\"'}}\n  copies:"
-    config.write_text(config.read_text().replace("  copies:", job))
+    kept = f"{{name: etc, target: host, method: files, paths: [{home}/etc], copies: [], password: 'hunter2 \"x\"'}}"
+    config.write_text(config.read_text().replace("  copies:", f"    - {kept}\n  copies:"))
     made = told(home, "backup", "run", "etc")
     assert told(home, "backup", "verify", made["id"])["ok"]
     assert told(home, "restore", made["id"], "--data-dir", home / "back")["ok"]

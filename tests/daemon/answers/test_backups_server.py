@@ -183,7 +183,8 @@ def test_wal_status_names_what_is_lost(scene: Scene) -> None:
 
 @pytest.mark.integration
 def test_wal_status_of_a_target_that_there_is_not(scene: Scene) -> None:
-    """1, with those that there are."""
+    """1, with those that there are; the folder in which is noted what was read of the WAL is none."""
+    Path(scene.values["REPO"], ".toban", "wal").mkdir(parents=True, exist_ok=True)
     ended = typed(scene, "wal", "status", "--target", "shop")
     assert (ended.status, ended.err) == (1, "toban: WAL: none is kept of shop (there is: main)\n")
 

@@ -48,7 +48,8 @@ def test_what_is_not_known_is_said(tmp_path: Path, words: tuple[str, ...], targe
 
 def test_a_repository_alone_wants_the_target(tmp_path: Path) -> None:
     """And names those that there are."""
-    (tmp_path / "main" / "wal").mkdir(parents=True)
+    for folder in ("main", ".toban"):  # ours, in which is noted what was read of the WAL
+        (tmp_path / folder / "wal").mkdir(parents=True)
     pushed = toban(*PUSH, "--repository", tmp_path)
     assert (pushed.status, pushed.err) == (2, "toban: --target: is missing: whose WAL is it? (there is: main)\n")
     nothing = toban(*PUSH, "--repository", tmp_path / "main")
@@ -70,3 +71,21 @@ def test_a_broken_configuration_is_one_line(tmp_path: Path) -> None:
     fetched = toban("-c", path, *FETCH)
     assert (fetched.status, fetched.err.count("\n")) == (126, 1)
     assert fetched.err.startswith(f"toban: configuration: {path}:1: targets: ")
+
+
+@pytest.mark.parametrize(
+    "faulty", ["daemon.cli.app.main", "backup.wal.command.answer", "daemon.answers.wal_carrying._where"]
+)
+@pytest.mark.parametrize("fault", [ImportError("half an installation"), KeyError("targets"), MemoryError()])
+def test_a_fault_of_our_own_never_looks_like_the_end_of_the_wal(
+    faulty: str, fault: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while the package is being replaced: with 1, which Python ends with by itself, PostgreSQL is promoted."""
+
+    def fail(*_: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(faulty, fail)
+    fetched = toban(*FETCH)
+    assert fetched.status == 126
+    assert f"internal fault: {type(fault).__name__}" in fetched.err

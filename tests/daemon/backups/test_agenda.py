@@ -7,7 +7,7 @@ import pytest
 from backup.errors import BackupError
 from backup.keeper import Keeper
 from backup.keeping.ledger import Ledger
-from backup.settings import Drill, Job, Proof
+from backup.settings import Drill, Job, Proof, Reading, Window
 from daemon.backups.agenda import Agenda, keys_of, last_run
 from tests.backup.keeper.conftest import Bench, NewBench, bench, new_bench
 from tests.backup.keeper.records import DAY, a_job, a_record, proved_at
@@ -36,9 +36,11 @@ async def test_entries_are_what_has_a_schedule(new_bench: NewBench) -> None:
     assert {key: entry.line for key, entry in found.items()} == {
         "nightly": "0 2 * * *",
         "proof:": "0 5 * * 0",
+        "reading:": "30 5 * * *",
         "drill:quarterly": "0 0 1 1 *",
     }
     assert (found["nightly"].jitter_seconds, found["nightly"].window) == (60.0, NIGHTLY.window)
+    assert found["reading:"].window == Window(cron="30 5 * * *", for_=2 * 3600.0)
     assert {entry.known_since for entry in found.values()} == {START}
 
 
@@ -70,10 +72,30 @@ async def test_first_base_backup_does_not_let_the_wal_wait(
     assert {entry.key: entry.first_at for entry in agenda.entries() if entry.first_at is not None} == first
 
 
+async def test_first_base_backup_is_not_made_where_somebody_has_made_one(
+    new_bench: NewBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By hand, in the minutes after the start. The next run is one of its schedule, and is made."""
+    begun: list[str] = []
+
+    async def backed_up(_: Agenda, name: str) -> None:
+        begun.append(name)
+
+    monkeypatch.setattr(Agenda, "_back_up", backed_up)
+    agenda, _ = await an_agenda(await new_bench(*BASES, WAL))
+    (entry,) = [one for one in agenda.entries() if one.key == "base"]
+    agenda.records = (a_record("base", method=Method.BASE),)
+    assert await entry.run(START) is True
+    assert begun == []
+    assert await entry.run(START + DAY) is True
+    assert begun == ["base"]
+
+
 async def test_proofs_are_not_planned_where_nobody_wants_them(new_bench: NewBench) -> None:
-    """No schedule."""
-    agenda, _ = await an_agenda(await new_bench(a_job(), proof=Proof(schedule=None)))
-    assert list(agenda.entries()) == []
+    """No schedule. Likewise readings, and where no job wants any."""
+    for jobs, reading in (((a_job(),), Reading(schedule=None)), ((a_job(verify=False),), Reading())):
+        agenda, _ = await an_agenda(await new_bench(*jobs, proof=Proof(schedule=None), reading=reading))
+        assert list(agenda.entries()) == []
 
 
 async def test_last_run_is_that_of_the_repository_or_of_our_memory(new_bench: NewBench) -> None:
@@ -155,27 +177,54 @@ async def test_run_that_found_no_turn_is_still_to_come(new_bench: NewBench, monk
         raise BackupError("main", "db2 is at work there", trouble=Trouble.BUSY)
 
     monkeypatch.setattr(Keeper, "run", busy)
-    await next(iter(agenda.entries())).run(START)
+    assert await next(iter(agenda.entries())).run(START) is False
     assert (ledger.attempts("nightly", START), ledger.done_at("nightly")) == (0, None)
+
+
+async def test_run_whose_repository_is_gone_waits_for_it(new_bench: NewBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not done, nor tried again and again: all is planned anew once the disk is there again."""
+    bench = await new_bench(a_job(nice=0, schedule="0 2 * * *"))
+    agenda, ledger = await an_agenda(bench)
+
+    async def gone(*_: object, **__: object) -> None:
+        raise BackupError("repository", "is gone", trouble=Trouble.REPOSITORY)
+
+    monkeypatch.setattr(Keeper, "run", gone)
+    assert await next(iter(agenda.entries())).run(START) is True
+    assert (ledger.attempts("nightly", START), ledger.done_at("nightly")) == (0, None)
+
+
+async def test_kept_backups_are_read_again_on_schedule(new_bench: NewBench) -> None:
+    """Those that nobody has read for a week."""
+    bench = await new_bench(a_job(nice=0, keep={"for": "30d"}))
+    await bench.keeper.run("nightly", bench.tell)
+    bench.clock.advance(8 * DAY)
+    agenda, ledger = await an_agenda(bench)
+    entry = {entry.key: entry for entry in agenda.entries()}["reading:"]
+    await entry.run(START)
+    assert [record.verified_at for record in await bench.keeper.records()] == [START + 8 * DAY]
+    assert ledger.done_at("reading:") == START + 8 * DAY
 
 
 async def test_proofs_take_the_newest_good_one_of_each_job(
     new_bench: NewBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that fails holds up none, and a job without any is passed over."""
-    bench = await new_bench(a_job(nice=0), a_job("weekly", nice=0), a_job("empty", nice=0))
-    made = [await bench.keeper.run(name, bench.tell) for name in ("nightly", "weekly")]
+    """One that fails holds up none, nor does a fault of ours, and a job without any is passed over."""
+    names = ("nightly", "weekly", "monthly")
+    bench = await new_bench(*(a_job(name, nice=0) for name in (*names, "empty")))
+    made = [await bench.keeper.run(name, bench.tell) for name in names]
     proved: list[str] = []
+    faults = [BackupError("scratch place", "no space left", trouble=Trouble.SPACE), ValueError("a fault")]
 
     async def prove(_: Keeper, record: BackupRecord, __: object) -> object:
         proved.append(record.id)
-        if len(proved) == 1:
-            raise BackupError("scratch place", "no space left", trouble=Trouble.SPACE)
+        if faults:
+            raise faults.pop(0)
         return proved_at(START)
 
     monkeypatch.setattr(Keeper, "prove", prove)
     agenda, ledger = await an_agenda(bench)
-    (entry,) = agenda.entries()
+    entry = {entry.key: entry for entry in agenda.entries()}["proof:"]
     await entry.run(START)
     assert proved == [record.id for record in made]
     assert ledger.done_at("proof:") == bench.clock.now()

@@ -1,100 +1,31 @@
 """Backups in the running daemon: told of, asked for, taken over at a reload, ended at the stop."""
 
 import asyncio
-import fcntl
-import os
-import shutil
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 
 from backup.engines.contract import Making
 from backup.errors import BackupError
-from backup.keeping.tools import Tools
 from backup.settings import Backups
 from daemon.backups import backing as backing_module
 from daemon.backups.backing import Backing
-from daemon.backups.looking import Lookout
-from daemon.configuration.targets import PostgresqlTarget, Target
+from daemon.configuration.targets import PostgresqlTarget
 from daemon.configuration.tree import Configuration
-from tests.backup.keeper.conftest import Scripted
-from tests.backup.keeper.records import DAY, MAIN, a_job
+from tests.backup.keeper.records import a_job
 from tests.conftest import NewCluster
+from tests.daemon.backups.conftest import RANDOM, NewStage
 from tests.waiting import eventually
 from toban.backups import Status, Trouble
 from toban.clock import SystemClock
 from toban.errors import NotFoundError
-from toban.events import Event, EventKind
+from toban.events import EventKind
 from toban.status import Health
 
 if TYPE_CHECKING:
     from toban.samples import Collection
-
-RANDOM = Random(7)  # noqa: S311 - jitter is no secret
-
-
-class Stage:
-    """A daemon's backups, and what came out of them."""
-
-    def __init__(self, home: Path, *jobs: object, targets: tuple[Target, ...] | None = None) -> None:
-        self.home = home
-        self.engine = Scripted()
-        self.collections: list[Collection] = []
-        self.configuration = self.configured(*jobs, targets=targets)
-        self.backing = Backing(
-            self.configuration,
-            clock=SystemClock(),
-            accept=lambda collection, _: self.collections.append(collection),
-            random=RANDOM,
-            tools=Tools(engine_for=lambda *_: self.engine, engine_of=lambda _: self.engine),
-        )
-
-    def configured(self, *jobs: object, targets: tuple[Target, ...] | None = None, **more: object) -> Configuration:
-        """With these jobs, in the repository."""
-        backups = Backups(
-            **{"repository": self.home / "repository", "jobs": jobs or (a_job(nice=0),), "floor": 1, **more}
-        )
-        main = PostgresqlTarget(name="main", dsn=MAIN.dsn)
-        state = f"sqlite://{self.home}/state.db"
-        return Configuration(node="db1", state=state, backups=backups, targets=targets or (main,))
-
-    def values(self, target: str = "main") -> dict[str, float]:
-        """The newest of a target."""
-        found = [one for one in self.collections if one.target == target]
-        return (
-            {sample.metric.name.removeprefix("toban_backup_"): sample.value for sample in found[-1].samples}
-            if found
-            else {}
-        )
-
-    @property
-    def events(self) -> list[Event]:
-        """All that happened."""
-        return [row for one in self.collections for row in one.rows if isinstance(row, Event)]
-
-
-NewStage = Callable[..., Awaitable[Stage]]
-
-
-@pytest.fixture
-async def new_stage(tmp_path: Path) -> AsyncIterator[NewStage]:
-    """Makes one that is started, and stopped in the end."""
-    stages: list[Stage] = []
-
-    async def make(*jobs: object) -> Stage:
-        stage = Stage(tmp_path, *jobs)
-        stages.append(stage)
-        await stage.backing.start()
-        return stage
-
-    yield make
-    for stage in stages:
-        await stage.backing.stop()
 
 
 async def test_what_there_is_is_told_at_once_and_after_each_run(new_stage: NewStage) -> None:
@@ -138,53 +69,6 @@ async def test_failure_is_an_event_with_its_sentence(new_stage: NewStage) -> Non
     assert (found.state, found.reason) == (Health.WARNING, "nightly failed: role toban: may not read t")
 
 
-async def test_repository_that_is_gone_is_told_and_its_return_noticed(
-    new_stage: NewStage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nothing is made anew in its place: its disk is not mounted."""
-    monkeypatch.setattr(backing_module, "TELL_SECONDS", 0.02)
-    stage = await new_stage()
-    await eventually(lambda: stage.values("toban").get("repository_up") == 1.0)
-    (stage.home / "repository").rename(stage.home / "elsewhere")
-    await eventually(lambda: stage.values("toban").get("repository_up") == 0.0)
-    failing = [one for one in stage.collections if one.target == "main"][-1].failure
-    assert failing is not None
-    assert not failing.down
-    found = stage.backing.component()
-    assert found is not None
-    assert found.state is Health.CRITICAL
-    assert str(stage.home / "repository") in found.reason
-    assert not (stage.home / "repository").exists()
-    (stage.home / "elsewhere").rename(stage.home / "repository")
-    await eventually(lambda: stage.values("toban").get("repository_up") == 1.0)
-
-
-async def test_repository_that_does_not_answer_holds_up_nothing_else(
-    new_stage: NewStage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A dead network disk: it is said, and asked no second time before it has answered."""
-    monkeypatch.setattr(backing_module, "TELL_SECONDS", 0.02)
-    stage = await new_stage()
-    await eventually(lambda: stage.values("toban").get("repository_up") == 1.0)
-    hanging, asked = threading.Event(), []
-    assert stage.backing._keeper is not None
-    repository = stage.backing._keeper.repository
-
-    def hang(*_: object, **__: object) -> tuple[()]:
-        asked.append(1)
-        hanging.wait(10)
-        return ()
-
-    monkeypatch.setattr(repository, "records", hang)
-    monkeypatch.setattr(Lookout.look, "__kwdefaults__", {"within_seconds": 0.05})
-    try:
-        await eventually(lambda: stage.values("toban").get("repository_up") == 0.0)
-        assert "does not answer" in stage.backing._trouble
-        assert len(asked) == 1
-    finally:
-        hanging.set()
-
-
 async def test_reload_takes_other_jobs_over_and_leaves_what_runs(new_stage: NewStage) -> None:
     """A backup under way goes on as it was begun, though its job is gone."""
     stage = await new_stage()
@@ -197,7 +81,11 @@ async def test_reload_takes_other_jobs_over_and_leaves_what_runs(new_stage: NewS
     stage.engine.acts = [slow]
     task = stage.backing.begin("nightly", tag=None, why="a test", tell=lambda _: None)
     await asyncio.wait_for(begun.wait(), 10)
+    ledger = stage.backing._ledger
     await stage.backing.renew(stage.configured(a_job("weekly", nice=0, schedule="0 3 * * 0")))
+    assert stage.backing._keeper is not None
+    assert list(stage.backing._keeper.under_way.runs) == ["nightly"]
+    assert stage.backing._ledger is ledger
     with pytest.raises(NotFoundError):
         stage.backing.begin("nightly", tag=None, why="a test", tell=lambda _: None)
     await eventually(lambda: "weekly" in stage.backing._schedule.upcoming())
@@ -298,60 +186,6 @@ async def test_stop_waits_for_nothing_for_ever(new_stage: NewStage, monkeypatch:
     assert (order, task.done()) == (["streams", "programs"], False)
     go.set()
     await asyncio.wait([task])
-
-
-async def test_empty_mount_point_is_a_trouble_and_no_new_repository(
-    new_stage: NewStage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """After a restart of the machine the disk was not mounted: nothing is written there until it is."""
-    monkeypatch.setattr(backing_module, "TELL_SECONDS", 0.02)
-    stage = await new_stage()
-    await eventually(lambda: stage.values("toban").get("repository_up") == 1.0)
-    await stage.backing.stop()
-    disk, elsewhere = stage.home / "repository", stage.home / "elsewhere"
-    disk.rename(elsewhere)
-    disk.mkdir()
-    again = await new_stage()
-    await eventually(lambda: again.values("toban").get("repository_up") == 0.0)
-    found = again.backing.component()
-    assert found is not None
-    assert (found.state, "there was a repository before" in found.reason) == (Health.CRITICAL, True)
-    assert f"rm {stage.home}/state.repository" in found.reason
-    with pytest.raises(BackupError, match="there was a repository before"):
-        await again.backing.begin("nightly", tag=None, why="a test", tell=lambda _: None)
-    assert list(disk.iterdir()) == []
-    disk.rmdir()
-    elsewhere.rename(disk)
-    await eventually(lambda: again.values("toban").get("repository_up") == 1.0)
-
-
-async def test_missed_run_is_caught_up_as_soon_as_the_repository_is_there(new_stage: NewStage) -> None:
-    """It is known for three days and has never run."""
-    stage = await new_stage(a_job("other", nice=0))
-    await eventually(lambda: stage.values("toban"))
-    ledger = stage.home / "repository" / ".toban" / "schedules" / "db1.json"
-    since = SystemClock().now() - 3 * DAY
-    await stage.backing.stop()
-    ledger.write_text(f'{{"nightly": {{"known_since": {since}}}}}')
-    again = await new_stage(a_job(nice=0, schedule="0 2 * * *"))
-    await eventually(lambda: again.values().get("size_bytes") == 9.0)
-    assert len(again.engine.made) == 1
-
-
-async def test_what_an_earlier_life_left_in_the_workspace_is_cleared(tmp_path: Path, new_stage: NewStage) -> None:
-    """Password files among it; scratch places have leases of their own, and a command that works there has a lock."""
-    workspace = tmp_path / "state.work"
-    (workspace / "verify-x").mkdir(parents=True)
-    (workspace / "verify-x" / "pgpass").write_text("secret")
-    (workspace / "scratch-y").mkdir()
-    (workspace / "toban-held").mkdir()
-    (workspace / "file").write_text("")
-    held = os.open(workspace / "toban-held", os.O_RDONLY)
-    fcntl.flock(held, fcntl.LOCK_SH)
-    await new_stage()
-    assert {path.name for path in workspace.iterdir()} == {"scratch-y", "toban-held"}
-    os.close(held)
-    shutil.rmtree(workspace)
 
 
 async def test_alert_waits_for_its_backup_and_is_told_what_stands_against_it(new_stage: NewStage) -> None:

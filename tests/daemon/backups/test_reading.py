@@ -58,6 +58,7 @@ class Desk:
             manner=self.manner,
             moments=Moments("main", self.place, self.manner, self.around),
             receiver=None,
+            heart=None,
             tasks=(),
         )
         await self.readings.look({"main": kept})

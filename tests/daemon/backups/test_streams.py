@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from backup.children import Children, Command
 from backup.engines.contract import Origin, Surroundings
@@ -99,7 +100,10 @@ async def test_stream_flows_as_long_as_its_job_is_there(
                 await connection.close(timeout=5)
 
         await eventually(beats, within_seconds=30)
-        await streams.renew(a_plan(server, root, a_job()), repository)
+        with capture_logs() as logged:
+            await streams.renew(a_plan(server, root, a_job()), repository)
+        left = [(one["slot"], one["hint"]) for one in logged if one["event"] == "wal_slot_left"]
+        assert left == [("toban_wal", "if nobody needs it: select pg_drop_replication_slot('toban_wal')")]
         assert streams.receiving("main") is None
         assert await streams.standings(plan, ()) == {}
     finally:
@@ -120,6 +124,9 @@ async def test_stream_that_cannot_flow_says_why(tmp_path: Path, around: Surround
         assert streams.troubles() == {}  # it is only about to begin
         await eventually(lambda: "Connect call failed" in streams.troubles().get("main", ""), within_seconds=30)
         assert (await streams.standings(plan, ()))["main"].ranges == ()
+        around.workspace.rename(tmp_path / "away")
+        assert await streams.standings(plan, ()) == {}
+        (tmp_path / "away").rename(around.workspace)
     finally:
         await streams.stop()
 
@@ -179,7 +186,7 @@ async def test_stream_whose_wal_is_not_packed_says_why(
     """It is received, and lies there in the clear: its program is not on this machine."""
     server = new_cluster(15, settings={"wal_level": "replica", "max_wal_senders": "4"})
     root = tmp_path / "repository"
-    plan = a_plan(server, root, WAL)
+    plan = a_plan(server, root, WAL, heartbeat=Beat(enabled=True, every=3600.0))
     repository = Repository(root, around=around)
     await repository.open()
     streams = Streams(around)
@@ -189,7 +196,12 @@ async def test_stream_whose_wal_is_not_packed_says_why(
         receiver = streams._kept["main"].receiver
         assert receiver is not None
         receiver.state = replace(receiver.state, packing="age: is not on this machine")
-        assert streams.troubles() == {"main": "it is received, and lies there as it came: age: is not on this machine"}
+        lying = "it is received, and lies there as it came: age: is not on this machine"
+        assert streams.troubles() == {"main": lying}
+        heart = streams._kept["main"].heart
+        assert heart is not None
+        heart.reason = "heartbeat: permission denied"
+        assert streams.troubles() == {"main": f"{lying}; no heartbeat is written: heartbeat: permission denied"}
     finally:
         await streams.stop()
 

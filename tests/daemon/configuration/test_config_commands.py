@@ -86,6 +86,7 @@ def test_schema_describes_every_section(good: Path) -> None:
     assert set(found["properties"]) == set(Configuration.model_fields)
     assert found["additionalProperties"] is False
     assert found["$defs"]["PostgresqlTarget"]["properties"]["dsn"]["format"] == "password"
+    assert run(None, "schema", "--json").stdout == run(None, "schema").stdout  # as every command that reads
 
 
 def test_module_imports_nothing_that_takes_long() -> None:

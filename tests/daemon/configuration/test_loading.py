@@ -64,9 +64,10 @@ def test_load_tells_which_files_it_read(tmp_path: Path) -> None:
     found = loaded(tmp_path, "node: a\n", b="node: b\n", a="node: c\n")
     (tmp_path / "config.d" / ".hidden.yaml").write_text("x: y")
     (tmp_path / "config.d" / "notes.txt").write_text("x: y")
+    (tmp_path / "config.d" / "c.yml").write_text("node: d\n")
     found = load(found.path, {})
-    assert [file.name for file in found.files] == ["config.yaml", "a.yaml", "b.yaml"]
-    assert found.configuration.node == "b"
+    assert [file.name for file in found.files] == ["config.yaml", "a.yaml", "b.yaml", "c.yml"]
+    assert found.configuration.node == "d"
 
 
 def test_load_merges_mappings_deeply_and_targets_by_adding(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ import pytest
 
 from daemon.configuration import Problems, load
 from daemon.configuration.lending import UnreadableError
+from daemon.configuration.sentences import Schema, known_keys
 from daemon.configuration.tree import Configuration
+from daemon.configuration.written import Path as Place
 
 FIXTURES = Path(__file__).parent / "fixtures"
 MISTAKES = sorted(path.stem for path in FIXTURES.glob("*.yaml"))
@@ -39,6 +41,33 @@ def test_mistake_gets_its_exact_message(mistake: str) -> None:
 def test_mistakes_all_have_their_message() -> None:
     """A fixture without its message, or the reverse, tests nothing."""
     assert sorted(path.stem for path in FIXTURES.glob("*.expected")) == MISTAKES
+
+
+def test_unknown_key_can_be_told_wherever_it_stands() -> None:
+    """What is a list, may be null or is chosen by its kind on the way there hides none of the keys that there are."""
+    schema = Configuration.model_json_schema()
+    places = dict(sections(schema, schema, ()))
+    assert {("backups", "jobs", 0), ("backups", "copies", 0, "keep"), ("targets", 0, "sqlite")} < places.keys()
+    assert {place: known_keys(schema, place) for place in places} == places
+
+
+def sections(schema: Schema, here: Schema, place: Place) -> Iterator[tuple[Place, list[str]]]:
+    """Every place that knows its keys, with them."""
+    if "$ref" in here:
+        here = schema["$defs"][here["$ref"].rpartition("/")[2]]
+    if here.get("additionalProperties") is False:
+        yield place, list(here["properties"])
+    below = {
+        **here.get("properties", {}),
+        **{kind: {"$ref": found} for kind, found in here.get("discriminator", {}).get("mapping", {}).items()},
+    }
+    for key, value in below.items():
+        yield from sections(schema, value, (*place, key))
+    for part, key in (("items", 0), ("additionalProperties", "name")):
+        if isinstance(here.get(part), dict):
+            yield from sections(schema, here[part], (*place, key))
+    for option in here.get("anyOf", ()):
+        yield from sections(schema, option, place)
 
 
 def test_file_that_is_missing_gets_one_line(tmp_path: Path) -> None:

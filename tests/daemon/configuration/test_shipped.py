@@ -18,6 +18,7 @@ from daemon.configuration.showing import as_yaml, schema, shown
 from daemon.configuration.tree import Configuration
 
 SHIPPED = Path(__file__).parents[3] / "config.yaml"
+PROMISED = Path(__file__).parent / "promised.yaml"
 HIDDEN = re.compile(r"\.presets|\.actions\.\w+\.")  # the shipped rules' own, and one kind of action for all
 DEFAULT_DSN = "postgresql://toban@127.0.0.1:5432/postgres"
 
@@ -96,6 +97,21 @@ def test_shown_configuration_reads_back_the_same(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(as_yaml(configuration))
     assert load(tmp_path / "config.yaml", {}).configuration == configuration
     assert shown(configuration)["targets"][1]["budget"] == "600ms"
+
+
+def test_every_promised_form_is_accepted_and_shown_so_that_it_reads_back(tmp_path: Path) -> None:
+    """Jobs of every method and kind of target, too: what is none of a job's is not shown, since it would be refused."""
+    for credential in re.findall(r"!credential (\w+)", PROMISED.read_text()):
+        (tmp_path / credential).write_text(
+            "https://hooks.example.org/x" if credential.endswith("_url") else "5ecret" * 6
+        )
+    found = load(PROMISED, {"CREDENTIALS_DIRECTORY": str(tmp_path)}).configuration
+    (tmp_path / "config.yaml").write_text(as_yaml(found))
+    assert shown(load(tmp_path / "config.yaml", {}).configuration) == shown(found)
+    jobs = {job["name"]: job for job in shown(found)["backups"]["jobs"]}
+    assert [name for name, job in jobs.items() if "rows" in job] == ["nightly"]
+    assert (jobs["base"]["type"], jobs["wal"]["mode"], jobs["etc"]["paths"]) == ("full", "stream", ["/etc"])
+    assert "5ecret" not in as_yaml(found)
 
 
 def keys_of(value: object, path: str = "") -> Iterator[str]:

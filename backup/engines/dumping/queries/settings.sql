@@ -1,4 +1,4 @@
--- What ALTER DATABASE … SET and ALTER ROLE … IN DATABASE … SET have set here; `role` is empty for all of them.
+-- What ALTER DATABASE .. SET and ALTER ROLE .. IN DATABASE .. SET have set here; `role` is empty for all of them.
 SELECT
     CASE WHEN s.setrole = 0 THEN NULL ELSE pg_get_userbyid(s.setrole) END AS role,
     split_part(setting, '=', 1) AS name,

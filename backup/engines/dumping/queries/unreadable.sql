@@ -1,9 +1,9 @@
 -- What pg_dump would stumble over for want of a privilege, some of each kind: it reads every table and sequence that
--- no extension owns, and asks for rows unseen by nobody.
+-- no extension owns, asks for rows unseen by nobody, and reads every large object, for which pg_read_all_data is no key.
 WITH owned AS (
     SELECT objid FROM pg_depend WHERE classid = 'pg_class'::regclass AND deptype = 'e'
 ), ours AS (
-    SELECT rolsuper OR rolbypassrls AS sees_all_rows FROM pg_roles WHERE rolname = current_user
+    SELECT rolsuper, rolsuper OR rolbypassrls AS sees_all_rows FROM pg_roles WHERE rolname = current_user
 ), relations AS (
     SELECT c.oid, n.nspname, n.oid AS schema, c.relname, c.relkind, c.relowner, c.relrowsecurity, c.relforcerowsecurity
     FROM pg_class AS c
@@ -32,5 +32,20 @@ UNION ALL
         AND NOT sees_all_rows
         AND (relforcerowsecurity OR NOT pg_has_role(relowner, 'USAGE'))
     ORDER BY nspname, relname
+    LIMIT 5
+)
+UNION ALL
+(
+    SELECT 'object', '', l.oid::text
+    FROM pg_largeobject_metadata AS l, ours
+    WHERE NOT rolsuper
+        AND current_setting('lo_compat_privileges')::boolean IS FALSE
+        AND NOT pg_has_role(l.lomowner, 'USAGE')
+        AND NOT EXISTS (
+            SELECT
+            FROM aclexplode(l.lomacl) AS acl
+            WHERE acl.privilege_type = 'SELECT' AND (acl.grantee = 0 OR pg_has_role(acl.grantee, 'USAGE'))
+        )
+    ORDER BY l.oid
     LIMIT 5
 )

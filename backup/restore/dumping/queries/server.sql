@@ -5,7 +5,6 @@ SELECT
     current_user::text AS role,
     r.rolsuper AS superuser,
     r.rolsuper OR r.rolcreatedb AS creates_databases,
-    r.rolsuper OR r.rolcreaterole AS creates_roles,
     CASE
         WHEN r.rolsuper OR pg_has_role('pg_read_all_settings', 'USAGE') THEN current_setting('data_directory')
     END AS data_directory

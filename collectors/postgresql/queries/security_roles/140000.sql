@@ -1,4 +1,4 @@
--- Toban: the roles that may do more than others, and those whose password has ended; PostgreSQL's own pg_… roles are
+-- Toban: the roles that may do more than others, and those whose password has ended; PostgreSQL's own pg_* roles are
 -- left out. At most $1 rows of roles worth naming, with the counts of all beside each. PostgreSQL 14 and later.
 select
     counted.*,

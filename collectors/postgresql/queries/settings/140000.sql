@@ -1,7 +1,7 @@
 -- Toban: every setting that this role may see, with the unit PostgreSQL counts it in and as SHOW writes it.
--- PostgreSQL 14 and later. Left out is what this session was given for itself (statement_timeout, …): it says nothing
+-- PostgreSQL 14 and later. Left out is what this session was given for itself (as statement_timeout): it says nothing
 -- of the server. `fixed` is what nobody sets: it only tells how the server was built or where it stands. A value that
--- the server works out for itself (wal_buffers, …) is shown as what was set, which is to work it out.
+-- the server works out for itself (wal_buffers and others) is shown as what was set, which is to work it out.
 select
     name,
     setting,
