@@ -15,7 +15,7 @@ demo: installed ## a throw-away PostgreSQL with some load, and Toban on it (ARGS
 	@.venv/bin/toban demo $(ARGS)
 
 test: installed ## every test, on real servers, with branch coverage (ARGS= for pytest)
-	@$(PYTHON) -m pytest --numprocesses=2 --dist=loadfile --cov --cov-report=term-missing:skip-covered $(ARGS)
+	@$(PYTHON) -m pytest --numprocesses=3 --dist=loadfile --cov --cov-report=term-missing:skip-covered $(ARGS)
 
 # To read so many tests takes longer than to run half of them: what is compiled is kept, wherever Python is told not to.
 check: installed ## format, lint, types, layers and the quick tests: less than a minute

@@ -95,8 +95,24 @@ def _serve(listener: socket.socket, context: ssl.SSLContext, talk: Talk) -> None
         with plain, suppress(OSError):  # a client that does not trust it hangs up
             plain.settimeout(10)
             talk(plain)
-            with context.wrap_socket(plain, server_side=True) as secured:
-                secured.recv(1)
+            _shake_hands(plain, context)
+            plain.recv(1)
+
+
+def _shake_hands(plain: socket.socket, context: ssl.SSLContext) -> None:
+    """By buffers: the `wrap_socket` of older Pythons leaves a socket open whose client has gone meanwhile."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    secured = context.wrap_bio(incoming, outgoing, server_side=True)
+    while True:
+        try:
+            secured.do_handshake()
+        except ssl.SSLWantReadError:
+            plain.sendall(outgoing.read())
+            if not incoming.write(plain.recv(65536)):
+                return
+        else:
+            plain.sendall(outgoing.read())
+            return
 
 
 @pytest.mark.integration
