@@ -14,6 +14,11 @@ TARGET: Final = "toban"
 """What stands for the target where a value is about Toban as a whole."""
 
 TARGET_UP: Final = Metric(name="toban_target_up", help="Whether the target answers", labels=("kind",))
+SERVER_UP: Final = {
+    "postgresql": Metric(name="pg_up", help="Whether the PostgreSQL server answers", compatible=True),
+    "mariadb": Metric(name="mysql_up", help="Whether the MariaDB server answers", compatible=True),
+}
+"""The same by the names that people bring with them, by kind of target."""
 HOST_REACHABLE: Final = Metric(
     name="toban_host_reachable",
     help="Whether anything answers at an address; 0 when every target there is silent as only a dead host is",
@@ -51,10 +56,10 @@ DEAD: Final = Metric(
     labels=("channel",),
 )
 OWN_METRICS: Final = (
-    *(TARGET_UP, HOST_REACHABLE, FAILING, STRETCH, EVENTS),
+    *(TARGET_UP, *SERVER_UP.values(), HOST_REACHABLE, FAILING, STRETCH, EVENTS),
     *(LOOP_LAG, HISTORY_TROUBLE, BOOK_TROUBLE, OUTBOX_OLDEST, DEAD),
 )
-"""What the shipped rules need of the daemon. Target `target` for the first five but `toban_host_reachable`."""
+"""What rules may need of the daemon. Those of the first line but `toban_host_reachable` are about a target."""
 SHOWN: Final = (HOST_REACHABLE, FAILING, EVENTS, DEAD)
 """Those of them that `/metrics` does not have already, by the daemon's instruments."""
 

@@ -13,6 +13,7 @@ from alerting.own import (
     HOST_REACHABLE,
     LOOP_LAG,
     OUTBOX_OLDEST,
+    SERVER_UP,
     SHOWN,
     STRETCH,
     TARGET,
@@ -63,6 +64,8 @@ class OwnTelling:
         batch = Batch(now)
         if watch.up is not None:
             batch.add(TARGET_UP, float(watch.up), watch.kind)
+            if watch.kind in SERVER_UP:
+                batch.add(SERVER_UP[watch.kind], float(watch.up))
         batch.add(STRETCH, watch.spending.stretch(watch.clock.monotonic()))
         for collector, ledger in watch.ledgers.items():
             if ledger.last is not None:

@@ -13,11 +13,11 @@ from toban.samples import Collection
 WELL = Own(loop_lag_seconds=0.1, history_trouble=False, book_trouble=True, outbox_oldest_seconds=3.0, dead={"mail": 2})
 
 
-def a_watch(name: str) -> Watch:
+def a_watch(name: str, kind: Kind = Kind.POSTGRESQL) -> Watch:
     """A watch over one fake that is never asked."""
     source = FakeSource()
     fake = FakeCollector(source, lambda: None, every=3600, name="activity")
-    return Watch(name, Kind.POSTGRESQL, source, [fake], budget_seconds=0, clock=SystemClock())
+    return Watch(name, kind, source, [fake], budget_seconds=0, clock=SystemClock())
 
 
 def told(telling: OwnTelling, *watches: Watch, now: float = START) -> dict[tuple[str, str, tuple[str, ...]], float]:
@@ -87,7 +87,19 @@ def test_target_that_left_is_forgotten() -> None:
 def test_every_own_metric_is_told() -> None:
     """A rule about one that nobody brings would never fire."""
     telling = OwnTelling({"a": "db1", "b": "db1"}.__getitem__)
-    a, b = a_watch("a"), a_watch("b")
+    a, b = a_watch("a"), a_watch("b", Kind.MARIADB)
     for watch in (a, b):
         watch.note(a_collection(target=watch.name, collector="activity"))
     assert {name for _, name, _ in told(telling, a, b)} == {metric.name for metric in OWN_METRICS}
+
+
+def test_rules_by_the_names_of_exporters_are_heard() -> None:
+    """`pg_up` of a PostgreSQL server and `mysql_up` of a MariaDB one, as on `/metrics`; of nothing else."""
+    telling = OwnTelling(lambda _: "")
+    down, well, host = a_watch("down"), a_watch("well", Kind.MARIADB), a_watch("host", Kind.HOST)
+    down.note(failed("down"))
+    for watch in (well, host):
+        watch.note(a_collection(target=watch.name, collector="activity"))
+    values = told(telling, down, well, host)
+    ups = {key: value for key, value in values.items() if key[1] in {"pg_up", "mysql_up"}}
+    assert ups == {("down", "pg_up", ()): 0.0, ("well", "mysql_up", ()): 1.0}
