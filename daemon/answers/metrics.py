@@ -35,5 +35,5 @@ def _show(found: list[Document], language: Language) -> None:
     for one in sorted(found, key=lambda document: (document["name"], sorted(document["labels"].items()))):
         said = " ".join(f"{key}={value}" for key, value in one["labels"].items() if value != "")
         number = value_text(one["value"], Unit(one["unit"]), language)
-        made.add_row(one["name"], plain(said), number, one["taken_at"][11:19])
+        made.add_row(one["name"], plain(said), number, one["taken_at"][11:])
     console().print(made)
