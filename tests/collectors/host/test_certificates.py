@@ -4,8 +4,6 @@ import shutil
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -26,6 +24,7 @@ from collectors.host.machine import HostMachine
 from tests.authority import DAY_SECONDS, Authority, Pair
 from tests.builders import START, ManualClock
 from tests.clusters import Cluster
+from tests.collectors.host.tls_server import Talk, serving
 from tests.conftest import NewCluster
 from tests.installations import account
 from tests.skips import IMPOSSIBLE
@@ -35,8 +34,6 @@ from toban.outcomes import Reason
 from toban.samples import Findings, Metric
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="this machine cannot: no openssl")
-
-Talk = Callable[[socket.socket], None]
 
 
 @pytest.fixture(scope="module")
@@ -71,48 +68,6 @@ def series(findings: Findings, metric: Metric) -> dict[tuple[str, ...], float]:
 def told(findings: Findings) -> list[tuple[Severity, str, str]]:
     """What was found."""
     return [(row.severity, row.subject, row.what) for row in findings.rows if isinstance(row, Finding)]
-
-
-@contextmanager
-def serving(pair: Pair, talk: Talk = lambda _: None) -> Iterator[int]:
-    """A TLS server on a port of its own, that first talks as its protocol wants."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pair.cert, pair.key)
-    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
-        worker = threading.Thread(target=_serve, args=(listener, context, talk), daemon=True)
-        worker.start()
-        stack.callback(worker.join, 10)
-        stack.callback(listener.shutdown, socket.SHUT_RDWR)
-        yield listener.getsockname()[1]
-
-
-def _serve(listener: socket.socket, context: ssl.SSLContext, talk: Talk) -> None:
-    while True:
-        try:
-            plain, _ = listener.accept()
-        except OSError:
-            return
-        with plain, suppress(OSError):  # a client that does not trust it hangs up
-            plain.settimeout(10)
-            talk(plain)
-            _shake_hands(plain, context)
-            plain.recv(1)
-
-
-def _shake_hands(plain: socket.socket, context: ssl.SSLContext) -> None:
-    """By buffers: the `wrap_socket` of older Pythons leaves a socket open whose client has gone meanwhile."""
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    secured = context.wrap_bio(incoming, outgoing, server_side=True)
-    while True:
-        try:
-            secured.do_handshake()
-        except ssl.SSLWantReadError:
-            plain.sendall(outgoing.read())
-            if not incoming.write(plain.recv(65536)):
-                return
-        else:
-            plain.sendall(outgoing.read())
-            return
 
 
 @pytest.mark.integration
