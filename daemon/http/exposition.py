@@ -49,12 +49,17 @@ class _One(RegistryCollector):
 
 
 class _Pair(NamedTuple):
-    """What is kept of one pair: its last collection as text, and each of its series up to the value."""
+    """What is kept of one pair: its last collection as text."""
 
     collection: Collection
     samples: tuple[Sample, ...]
-    heads: tuple[str, ...]
     blocks: tuple[Block, ...]
+
+    def heads(self) -> list[str]:
+        """Each of its series up to the value, out of the text: to keep them beside it would hold all of it twice."""
+        lines = {block.metric.name: iter(block.text.split("\n")) for block in self.blocks}
+        written = (next(lines[sample.metric.name]) for sample in self.samples)
+        return [line[: line.rindex(" ") + 1] for line in written]
 
 
 class _Kept(NamedTuple):
@@ -136,7 +141,7 @@ class Exposition:
     def _written(self, collection: Collection, before: _Pair | None) -> _Pair:
         samples = collection.samples
         if before is not None and _same_series(before.samples, samples):
-            heads = before.heads
+            heads = before.heads()
         else:
             samples = _each_once(samples)
             self.duplicates_total += len(collection.samples) - len(samples)
@@ -151,7 +156,7 @@ class Exposition:
                 metrics[metric.name] = metric
             found.append(f"{head}{value_text(sample.value)}\n")
         blocks = tuple(Block(metrics[name], "".join(found)) for name, found in lines.items())
-        return _Pair(collection, samples, heads, blocks)
+        return _Pair(collection, samples, blocks)
 
     def _header(self, metric: Metric, form: Format) -> str:
         key = (metric.name, form)
@@ -188,11 +193,11 @@ def _series(sample: Sample) -> Series:
     return (sample.metric.name, sample.labels)
 
 
-def _heads(target: str, samples: tuple[Sample, ...], before: _Pair | None) -> tuple[str, ...]:
+def _heads(target: str, samples: tuple[Sample, ...], before: _Pair | None) -> list[str]:
     """Each series' line up to its value, as prometheus-client writes it; those that are new by family, all at once."""
     heads: dict[Series, str] = {}
     if before is not None:
-        heads = dict(zip(map(_series, before.samples), before.heads, strict=True))
+        heads = dict(zip(map(_series, before.samples), before.heads(), strict=True))
     new: dict[str, list[Sample]] = {}
     for sample in samples:
         if _series(sample) not in heads:
@@ -205,7 +210,7 @@ def _heads(target: str, samples: tuple[Sample, ...], before: _Pair | None) -> tu
         lines = _write(family, Format.PLAIN).split("\n")[2:-1]
         for sample, line in zip(found, lines, strict=True):
             heads[_series(sample)] = line.removesuffix("0.0")
-    return tuple(heads[_series(sample)] for sample in samples)
+    return [heads[_series(sample)] for sample in samples]
 
 
 def printable(value: str) -> str:

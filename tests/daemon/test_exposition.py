@@ -140,3 +140,13 @@ def test_page_of_many_lines_lets_the_loop_turn_in_between() -> None:
     exposition = Exposition()
     breaths = [list(exposition.page(many, Nothing(), Format.PLAIN)).count(None) for _ in range(2)]
     assert breaths == [2, 0]
+
+
+def test_label_values_with_spaces_and_line_breaks_come_through_a_second_turn() -> None:
+    """What stands before the value is found again in the text of the turn before."""
+    exposition, odd = Exposition(), 'two words\nand "a" \\ line 1.5'
+    first, second = (
+        page(a_collection(a_sample(NAMED, value, labels=(odd,))), exposition=exposition) for value in (1.0, 2.0)
+    )
+    assert second == first.replace("} 1.0\n", "} 2.0\n")
+    assert second.count("\n") == 3
