@@ -15,7 +15,9 @@ from tests.pgbouncers import new_pgbouncer
 from tests.skips import (
     pytest_collectreport,
     pytest_configure,
+    pytest_runtest_call,
     pytest_runtest_logreport,
+    pytest_runtest_setup,
     pytest_sessionfinish,
     pytest_terminal_summary,
 )
@@ -26,7 +28,9 @@ __all__ = [
     "new_pgbouncer",
     "pytest_collectreport",
     "pytest_configure",
+    "pytest_runtest_call",
     "pytest_runtest_logreport",
+    "pytest_runtest_setup",
     "pytest_sessionfinish",
     "pytest_terminal_summary",
 ]

@@ -5,6 +5,9 @@ everything is expected to be here, and a skip fails the run unless its reason sa
 """
 
 import os
+import re
+import shutil
+from collections.abc import Generator
 
 import pytest
 
@@ -12,6 +15,8 @@ from tests.installations import absence, installations
 
 IMPOSSIBLE = "this machine cannot: "  # how a reason begins that CI accepts, as in "this machine cannot: no PSI"
 EXPECTED_MAJORS = (15, 16, 18)
+
+_LACKING = re.compile(r"([a-z][a-z0-9_-]+): (?:is not on this machine|cannot be started: No such file)")
 
 _unexcused: list[str] = []
 
@@ -31,6 +36,37 @@ def reason_of(report: pytest.TestReport | pytest.CollectReport) -> str:
     if isinstance(report.longrepr, tuple):
         return str(report.longrepr[2])
     return f"expected failure: {getattr(report, 'wasxfail', report.longrepr)}"
+
+
+def lacking(error: BaseException) -> str:
+    """Which program or server this machine lacks, where a test ended for want of it; empty where it did not."""
+    if isinstance(error, KeyError) and error.args[0] in EXPECTED_MAJORS and error.args[0] not in installations():
+        return f"PostgreSQL {error.args[0]}"
+    named = _LACKING.search(str(error))
+    program = named[1] if named else str(getattr(error, "filename", None) or "")
+    return program if program and "/" not in program and shutil.which(program) is None else ""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, None, None]:
+    """At a desk without such a program, what only that keeps from running is skipped."""
+    yield from _spared()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, None, None]:
+    """Likewise."""
+    yield from _spared()
+
+
+def _spared() -> Generator[None, None, None]:
+    try:
+        yield
+    except Exception as error:
+        program = "" if strict() else lacking(error)
+        if program:
+            pytest.skip(f"no {program} on this machine")
+        raise
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -259,7 +259,7 @@ async def test_guardian_that_was_killed_is_followed_by_one_that_knows_as_much(tm
 async def test_children_that_stand_back_are_nice() -> None:
     """For the processor and for the disk."""
     children = Children()
-    done = await children.standing_back(7).run(shell("ps -o ni= -p $$; ionice -p $$"), within_seconds=10)
+    done = await children.standing_back(7).run(shell("nice; ionice -p $$"), within_seconds=10)
     assert done.text.split()[0] == "7"
     assert "best-effort: prio 7" in done.text
     await children.close()
