@@ -29,9 +29,9 @@ from tests.alerting.shipped.judging import Judging, Look, judging
 from tests.authority import DAY_SECONDS, Authority
 from tests.builders import START, ManualClock, a_collection
 from tests.collectors.host.probing.services import OK, a_probe, service
-from tests.collectors.host.test_certificates import serving
 from tests.collectors.host.test_guards import NFT
 from tests.collectors.host.test_security import AUDIT, a_collector, a_program, says
+from tests.collectors.host.tls_server import serving
 from tests.collectors.logs.followed import write
 from tests.daemon.running import free_port
 from toban.alerts import Severity
