@@ -68,7 +68,7 @@ class Checkpoints:
             self.path.chmod(0o600)  # a half-written line of somebody's log may stand in it
             file.execute("PRAGMA synchronous = FULL")
             file.execute(_SCHEMA)
-        except BaseException:
+        except BaseException:  # raised again, once what was begun is cleared away
             file.close()
             raise
         return file

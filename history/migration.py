@@ -75,7 +75,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
         connection.execute("COMMIT")
-    except BaseException:
+    except BaseException:  # raised again, once what was begun is cleared away
         if connection.in_transaction:  # a full disk has rolled back by itself already
             connection.execute("ROLLBACK")
         raise

@@ -189,7 +189,7 @@ def connect_for_reading(path: Path, line: Line = STATE) -> sqlite3.Connection:
     connection = sqlite3.connect(url, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         check_ours(connection, line)
-    except BaseException:
+    except BaseException:  # raised again, once what was begun is cleared away
         connection.close()
         raise
     return connection

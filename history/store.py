@@ -47,7 +47,7 @@ class Store:
             migrate(self.connection)
             self.catalogue = Catalogue(self.connection)
             self._identity = identity(path)
-        except BaseException:
+        except BaseException:  # raised again, once what was begun is cleared away
             self.connection.close()
             raise
 
@@ -58,7 +58,7 @@ class Store:
         try:
             with transaction(self.connection):
                 return sum(self._write(entry) for entry in entries)
-        except BaseException:
+        except BaseException:  # raised again, once what was begun is cleared away
             self.catalogue.forget()  # ids given in a transaction that was rolled back belong to nobody
             raise
 

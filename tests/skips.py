@@ -62,7 +62,7 @@ def pytest_runtest_call() -> Generator[None, None, None]:
 def _spared() -> Generator[None, None, None]:
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # whatever a test ends with; raised again, but for a program that is not here
         program = "" if strict() else lacking(error)
         if program:
             pytest.skip(f"no {program} on this machine")

@@ -189,7 +189,7 @@ def _fresh(path: Path, holder: Holder, what: str, now: float) -> Lease | None:
     except FileExistsError:
         lease.drop()
         return None
-    except BaseException:
+    except BaseException:  # raised again, once what was begun is cleared away
         lease.drop()
         raise
     finally:
@@ -211,7 +211,7 @@ def _inherited(path: Path, holder: Holder, what: str, now: float, silent: Said |
             lease.drop()
             return None
         lease.begin(now, locked=locked)
-    except BaseException:
+    except BaseException:  # raised again, once what was begun is cleared away
         lease.drop()
         raise
     return lease

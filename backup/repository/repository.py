@@ -175,7 +175,7 @@ class Repository:
                 await try_out(self.encryption, self.around.programs, self.around.children)
             async with self._filling(free, f"making {free.id}") as partial:
                 yield partial
-        except BaseException as error:
+        except BaseException as error:  # raised again, once what was begun is cleared away
             if partial is None or partial.record is None:
                 await finished(self.keep_attempt(free, error))
             if isinstance(error, OSError) and not isinstance(error, TimeoutError):

@@ -199,7 +199,7 @@ async def _restored(here: Here, workspace: Path, tell: Tell) -> Restored:
             standing = tuple(one.name for one in ones if one.name in now_there)
             stamp = moment(clock.now()).strftime("%Y%m%dT%H%M%SZ")
             aside = await site.publish(ones, standing, stamp)
-        except BaseException:
+        except BaseException:  # raised again, once what was begun is cleared away
             await finished(_undo(site, claimed, made_roles))
             raise
     kept = {name: other for name, other in aside.items() if here.held.get(name) or not await _dropped(site, other)}

@@ -55,7 +55,7 @@ class MariaDbRestorer:
         await way.open(around.children)
         try:
             await loading.all()
-        except BaseException:
+        except BaseException:  # raised again, once what was begun is cleared away
             await asyncio.shield(loading.undo())
             raise
         chosen = chosen_of(wanted)

@@ -35,7 +35,7 @@ class Pipe:
         """Where what the last one writes is to be read, when it goes nowhere else."""
         try:
             self._start(commands, source, into)
-        except BaseException:
+        except BaseException:  # raised again, once what was begun is cleared away
             self.close()
             raise
 

@@ -230,7 +230,7 @@ def _note_digest(source: int, named: Named, folder: str, name: str) -> int:
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{_digest(source)}\n".encode(), 0)
         os.fsync(handle)
-    except BaseException:
+    except BaseException:  # raised again, once what was begun is cleared away
         os.close(handle)
         raise
     return handle

@@ -199,7 +199,7 @@ class MariadbServer(SqlSource):
             await connection.connect()
             self.edition = _accepted(Edition(connection.get_server_info()))
             await prepare(connection, said(self.edition))
-        except BaseException:
+        except BaseException:  # raised again, once what was begun is cleared away
             connection.close()
             raise
         return connection
@@ -216,7 +216,7 @@ class MariadbServer(SqlSource):
             else:
                 self._note_answer(started)  # a proper answer, and it cost the server its time
             raise raised from error
-        except BaseException:
+        except BaseException:  # raised again, once what was begun is cleared away
             connection.close()
             raise
         self._note_answer(started)

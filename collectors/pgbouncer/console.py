@@ -127,7 +127,7 @@ class PgBouncerConsole(Source):
         try:
             async with asyncio.timeout(self.limits.statement_timeout):
                 rows = await wire.show(f"SHOW {what}")
-        except BaseException:
+        except BaseException:  # raised again, once what was begun is cleared away
             if wire.closed:
                 self._hang_up()
             else:

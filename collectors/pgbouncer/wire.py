@@ -23,7 +23,7 @@ class Wire(AsyncConnection[tuple[object, ...]]):
         """Wait for an answer. psycopg would ask for a cancellation, and wait seconds more for what a deaf one says."""
         try:
             return await wait_async(gen, self.pgconn.socket, interval=interval, timeout=timeout)
-        except BaseException:
+        except BaseException:  # raised again, once what was begun is cleared away
             if self.pgconn.transaction_status != TransactionStatus.IDLE:
                 self.pgconn.finish()
             raise

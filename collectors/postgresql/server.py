@@ -233,7 +233,7 @@ class PostgresServer(SqlSource):
         except asyncpg.PostgresError:  # a proper answer, and it cost the server its time
             self._note_answer(started)
             raise
-        except BaseException:
+        except BaseException:  # raised again, once what was begun is cleared away
             connection.terminate()  # the answer is still to come, or nobody knows: of no further use
             raise
         self._note_answer(started)

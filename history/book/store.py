@@ -50,7 +50,7 @@ class BookStore:
                 self.connection.execute(pragma)
             migrate(self.connection, BOOK)
             self._identity = identity(path)
-        except BaseException:
+        except BaseException:  # raised again, once what was begun is cleared away
             self.connection.close()
             raise
 
