@@ -58,6 +58,7 @@ class Mariadb:
         self.port = free_port()
         self._home = Path(tempfile.mkdtemp(prefix="toban-")).resolve()
         self.data_dir, self.socket_dir, self.log_file = (self._home / name for name in ("data", "s", "log"))
+        self.temporary = self._home / "t"
         self.socket = self.socket_dir / "m"
         self._server: subprocess.Popen[bytes] | None = None
         self._guardian = _guard(self._home)
@@ -142,12 +143,13 @@ class Mariadb:
 
     def _options(self) -> Iterator[str]:
         places = {"port": str(self.port), "socket": str(self.socket), "pid-file": str(self._home / "pid")}
+        places["tmpdir"] = str(self.temporary)  # in one that is shared, each that starts clears away the others' files
         for name, value in {**self.settings, **places}.items():
             yield f"--{name}={value}"
 
     def _make(self) -> None:
         self._home.chmod(0o755)  # others than the servers' account connect through the socket
-        for folder in (self._home, self.socket_dir):
+        for folder in (self._home, self.socket_dir, self.temporary):
             folder.mkdir(exist_ok=True)
             os.chown(folder, account().pw_uid, account().pw_gid)
         run("cp", "-a", "--reflink=auto", _template(), self.data_dir, cwd=self._home)
@@ -219,6 +221,9 @@ def _template() -> Path:
 
     def install(folder: Path) -> None:
         options = ("--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve")
-        run(_path("mariadb-install-db"), *options, "--innodb-log-file-size=8M", f"--datadir={folder}", cwd=Path("/"))
+        with tempfile.TemporaryDirectory(prefix="toban-") as temporary:
+            os.chown(temporary, account().pw_uid, account().pw_gid)
+            more = ("--innodb-log-file-size=8M", f"--datadir={folder}", f"--tmpdir={temporary}")
+            run(_path("mariadb-install-db"), *options, *more, cwd=Path("/"))
 
     return cached("template-mariadb", version, install)

@@ -25,6 +25,9 @@ START_SECONDS: Final = 120.0  # the recovery of its log is short: it was prepare
 LOOK_SECONDS: Final = 0.1
 ENDING_SECONDS: Final = 15.0
 MOST_LINES: Final = 100
+# A starting server clears away whatever is called `#sql…` in its folder for temporary files, also what is in use by
+# another that shares it: by the watched one, in /tmp.
+TEMPORARY: Final = "temporary"
 OWN_SETTINGS: Final = "backup-my.cnf"  # what mariadb-backup says of the files: page size and the like
 SETTINGS: Final = (
     "--skip-networking",
@@ -49,32 +52,35 @@ class MariaDbScratch:
 @asynccontextmanager
 async def fresh_mariadb(around: Surroundings, place: Path) -> AsyncIterator[MariaDbScratch]:
     """An empty one."""
-    data_dir = private_folder(place, "data", account())
+    data_dir, temporary = private_folder(place, "data", account()), private_folder(place, TEMPORARY, account())
     words = (
         *(*becoming(account()), str(around.programs.other(*INSTALL)), "--no-defaults", f"--datadir={data_dir}"),
-        *("--auth-root-authentication-method=normal", "--skip-test-db"),
+        *("--auth-root-authentication-method=normal", "--skip-test-db", f"--tmpdir={temporary}"),
     )
     output = await around.children.run(Command(words=words), within_seconds=START_SECONDS)
     output.checked(INSTALL[0])
-    async with _started(around, place, data_dir) as server:
+    async with _started(around, place, data_dir, temporary) as server:
         yield server
 
 
 @asynccontextmanager
 async def restored_mariadb(around: Surroundings, place: Path, data_dir: Path) -> AsyncIterator[MariaDbScratch]:
     """One on restored files. Its own accounts are not asked: nobody else comes in."""
-    async with _started(around, place, data_dir, "--skip-grant-tables") as server:
+    temporary = private_folder(place, TEMPORARY, account())
+    async with _started(around, place, data_dir, temporary, "--skip-grant-tables") as server:
         yield server
 
 
 @asynccontextmanager
-async def _started(around: Surroundings, place: Path, data_dir: Path, *more: str) -> AsyncIterator[MariaDbScratch]:
+async def _started(
+    around: Surroundings, place: Path, data_dir: Path, temporary: Path, *more: str
+) -> AsyncIterator[MariaDbScratch]:
     sockets = socket_folder(place, account())
     own = data_dir / OWN_SETTINGS
     words = (
         *(*becoming(account()), str(around.programs.other(*SERVER))),
         *(f"--defaults-file={own}" if own.is_file() else "--no-defaults", f"--datadir={data_dir}"),
-        *(f"--socket={sockets / 'm'}", f"--pid-file={sockets / 'pid'}", f"--tmpdir={sockets}", *SETTINGS, *more),
+        *(f"--socket={sockets / 'm'}", f"--pid-file={sockets / 'pid'}", f"--tmpdir={temporary}", *SETTINGS, *more),
     )
     said: deque[str] = deque(maxlen=MOST_LINES)
     dsn = Dsn(f"mysql://root@localhost/?socket={quote(str(sockets / 'm'), safe='')}")

@@ -1,7 +1,10 @@
 """SQLite, MariaDB and folders proved through their own engines and ways back."""
 
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -111,11 +114,31 @@ async def test_sqlite_that_only_its_application_can_read_says_what_was_not_check
     assert proof.reason.removeprefix(WELL) == reason
 
 
+@pytest.fixture
+def in_use(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A temporary table of another server, in the machine's folder for such, as every program here is told of it.
+
+    It must still be there in the end.
+    """
+    with TemporaryDirectory(prefix="toban-") as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        table = Path(folder, "#sql-temptable-1-1-1.MAD")
+        table.touch()
+        for path in (folder, table):
+            os.chown(path, account().pw_uid, account().pw_gid)
+        yield table
+        assert table.exists()
+
+
+@pytest.mark.usefixtures("in_use")
 @pytest.mark.parametrize("method", [Method.DUMP, Method.BASE])
 async def test_mariadb_is_proven_in_a_server_of_its_own(
     around: Surroundings, tmp_path: Path, mariadb: Mariadb, method: Method
 ) -> None:
-    """A dump and a base backup: rows, CHECK TABLE, assertions; one that does not hold is damage."""
+    """A dump and a base backup: rows, CHECK TABLE, assertions; one that does not hold is damage.
+
+    What another server has in the machine's folder for temporary files is left to it.
+    """
     database = f"laden {uuid4().hex[:6]}"
     mariadb.sql(f"create database `{database}`")
     try:
