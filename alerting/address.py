@@ -73,8 +73,9 @@ class WebUrl(Secret):
         return "holds a login before the host; write it as a setting of its own" if "@" in parts.netloc else ""
 
     def below(self, path: str) -> "WebUrl":
-        """An address below this one."""
-        return WebUrl(f"{self._value.rstrip('/')}/{path}")
+        """An address below this one, with the query that this one has."""
+        parts = self.parts
+        return WebUrl(parts._replace(path=f"{parts.path.rstrip('/')}/{path}", fragment="").geturl())
 
 
 def forbidden(address: str) -> bool:

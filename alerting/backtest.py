@@ -141,7 +141,8 @@ def course(rule: Rule, history: SeriesHistory) -> Course:
     ended: list[Alert] = []
     worst: dict[str, Severity] = {}
     numbers = count(1)
-    for verdict in _verdicts(rule, key, history, step):
+    standing = Standing()
+    for verdict in _verdicts(rule, standing, key, history, step):
         change = advance(alert, verdict, now=verdict.at, mint=lambda: f"{next(numbers)}")
         if change is None:
             continue
@@ -150,6 +151,7 @@ def course(rule: Rule, history: SeriesHistory) -> Course:
             worst[alert.episode] = max(worst.get(alert.episode, alert.severity), alert.severity, key=_rank)
         if alert.state is State.RESOLVED:
             ended.append(alert)
+            standing.settle()  # as the desk says: the next breach has no hysteresis of this one
             alert = None if alert.fired_at is None else alert  # one that has fired counts as a return if it comes back
     still = [alert] if alert is not None and alert.open else []
     spans = tuple(
@@ -161,9 +163,8 @@ def course(rule: Rule, history: SeriesHistory) -> Course:
     return Course(key=key, spans=spans, since=history.points[0].at, until=until, step_seconds=step)
 
 
-def _verdicts(rule: Rule, key: Key, history: SeriesHistory, step: float) -> Iterator[Verdict]:
+def _verdicts(rule: Rule, standing: Standing, key: Key, history: SeriesHistory, step: float) -> Iterator[Verdict]:
     """Several for each stretch: at its beginning, when something that it began has lasted, and at its end."""
-    standing = Standing()
     lasting = (rule.for_seconds, rule.keep_seconds, step * NEARLY)
     offsets = sorted({0.0, *(seconds for seconds in lasting if seconds < step)})
     thresholds = [bound for _, bound in bounds(rule)]

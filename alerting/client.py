@@ -109,7 +109,7 @@ class HttpWeb:
         try:
             async with asyncio.timeout(within):
                 addresses = await self._resolve(place.host, place.port)
-                return await _first_connection(addresses, place, context)
+                return await _first_connection(addresses, place, context, within)
         except TimeoutError:
             raise WebError(f"{place.place}: no connection within {within:g} s") from None
 
@@ -130,17 +130,19 @@ def _context(authorities: Path | None) -> ssl.SSLContext:
 
 
 async def _first_connection(
-    addresses: Sequence[str], place: WebUrl, context: ssl.SSLContext | None
+    addresses: Sequence[str], place: WebUrl, context: ssl.SSLContext | None, within_seconds: float
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """To the first address that takes it. One name may have several, as `localhost` does."""
+    """To the first address that takes it. One name may have several: one that is silent leaves time for the others."""
     if any(forbidden(address) for address in addresses):
         raise WebError(f"{place.place}: leads to a link-local or multicast address, which is not asked", final=True)
     failed: OSError = OSError("no address")
     name = place.host if context else None
-    for address in addresses[:MOST_ADDRESSES]:
+    tried = addresses[:MOST_ADDRESSES]
+    for number, address in enumerate(tried, 1):
         try:
-            return await asyncio.open_connection(address, place.port, ssl=context, server_hostname=name)
-        except OSError as error:
+            async with asyncio.timeout(within_seconds / 2**number if number < len(tried) else None):
+                return await asyncio.open_connection(address, place.port, ssl=context, server_hostname=name)
+        except OSError as error:  # a TimeoutError is one, too
             failed = error
     raise failed
 

@@ -4,6 +4,7 @@ Whatever waits is in the book first. What the book cannot take goes out all the 
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -16,8 +17,9 @@ import structlog
 
 from alerting.channels.contract import Channel
 from alerting.dispatch.deeds import Deeds
-from alerting.dispatch.entries import MOST_NAMED, undelivered
+from alerting.dispatch.entries import undelivered
 from alerting.dispatch.handing import handed
+from alerting.dispatch.outcry import Outcry
 from alerting.dispatch.post import Post
 from alerting.messages import Letter
 from history.book.contract import Page
@@ -28,7 +30,6 @@ MOST_WAITING = 100_000  # notices in memory; what is more stays in the book
 MOST_THREADS = 200_000
 AT_ONCE = 250  # taken in before the loop may turn to something else
 KEEP_SECONDS = 15.0
-CRY_SECONDS = 600.0
 DRAIN_SECONDS = 5.0
 REFILL = 10_000
 
@@ -101,7 +102,7 @@ class Dispatcher:
         self._unkept: dict[str, Notice] = {}
         self._renewed = book.renewed
         self._more_in_book = False
-        self._cried_at: dict[str, float] = {}
+        self._outcry = Outcry()
         self._retired: list[Channel[Any]] = []
         self._tasks: asyncio.TaskGroup | None = None
         self._woken = asyncio.Event()
@@ -110,10 +111,10 @@ class Dispatcher:
     def standing(self) -> Outbox:
         """How the outbox stands now."""
         now, posts = self.clock.monotonic(), self._posts
-        oldest = min(self._known.values(), default=None)
+        oldest = min(self._known.values(), default=math.inf)
         return Outbox(
             pending=len(self._known),
-            oldest_seconds=0.0 if oldest is None else max(0.0, self.clock.now() - oldest),
+            oldest_seconds=max(0.0, self.clock.now() - oldest),
             totals=dict(self._totals),
             stuck=tuple(name for name, post in posts.items() if post.stuck(now)),
             shut={name: post.shut for name, post in posts.items() if post.shut},
@@ -126,7 +127,7 @@ class Dispatcher:
             if len(self._known) >= MOST_WAITING:
                 self._turn_away(notice)
             elif notice.key not in self._known:
-                self._known[notice.key] = notice.created_at
+                self.entered(notice)
                 self._arrived.append(notice)
         if len(self._arrived) <= AT_ONCE:
             self._take(AT_ONCE)
@@ -205,6 +206,8 @@ class Dispatcher:
         """It needs no memory any more."""
         self._known.pop(notice.key, None)
         self.count(notice.channel, result)
+        if result != "dead":
+            self._outcry.forget(notice)
         if notice.what is What.RESOLVED:
             self._threads.pop((notice.alert.episode, notice.channel), None)
 
@@ -213,8 +216,8 @@ class Dispatcher:
         self._totals[channel, result] = self._totals.get((channel, result), 0) + 1
 
     def entered(self, notice: Notice) -> None:
-        """It is in memory as well: a digest, or what another channel is told."""
-        self._known[notice.key] = notice.created_at
+        """It is in memory. What is to be done may take hours and is no message that waits."""
+        self._known[notice.key] = math.inf if notice.what is What.ACTION else notice.created_at
 
     def overtaken(self, notice: Notice) -> str:
         """Why it need not be sent. A fault in telling that is no reason to keep silent."""
@@ -229,30 +232,59 @@ class Dispatcher:
         return self._threads.get((episode, channel))
 
     def told(self, episode: str, channel: str, receipt: Mapping[str, str]) -> None:
-        """The channel knows of an episode."""
-        self._threads.setdefault((episode, channel), receipt)
+        """The channel knows of an episode. A digest gives no receipt to hang an answer on: the next message may."""
+        if not self._threads.get((episode, channel)):
+            self._threads[episode, channel] = receipt
         while len(self._threads) > MOST_THREADS:
             del self._threads[next(iter(self._threads))]
 
+    def arrived(self, lost: Sequence[Notice]) -> bool:
+        """Whether what an outcry is about has arrived after all."""
+        return self._outcry.over(lost)
+
+    def handed_over(self, outcry: Notice, lost: Sequence[Notice]) -> bool:
+        """Whether a channel that works will make an outcry which another one could not."""
+        channel = outcry.receipt.get("channel", "")
+        through = self._substitute(channel, lost) if lost else None
+        if through is None or through.name == outcry.channel or through.trouble or through.channel.kind == "dashboard":
+            return False
+        self._outcry.add(channel, lost, outcry.detail)
+        return True
+
     async def cry(self, channel: str, lost: Sequence[Notice], why: str, *also: Notice) -> None:
-        """Tell of undelivered notices through another channel, but not of that again, and not every minute."""
-        now = self.clock.monotonic()
-        through = self._substitute(channel)
-        named = tuple(one for one in lost if one.what is not What.UNDELIVERED)[:MOST_NAMED]
-        lately = now - self._cried_at.get(channel, now - CRY_SECONDS) < CRY_SECONDS
-        if not named or lately or through is None:
+        """Tell of undelivered notices through another channel, but not of that again; what comes too soon waits."""
+        self._outcry.add(channel, lost, why)
+        if channel in self._outcry.due(self.clock.monotonic()):
+            await self._tell_of(channel, *also)
+        elif also:
             await self.keep(*also)
+
+    async def _tell_of(self, channel: str, *also: Notice) -> None:
+        """In one transaction with the dead letters that it is about."""
+        lost = self._outcry.lost(channel)
+        through = self._substitute(channel, lost)
+        if through is None:
+            if also:
+                await self.keep(*also)
             return
-        self._cried_at[channel] = now
-        notice = undelivered(through.name, named, why, self.clock.now())
+        why = self._outcry.told(channel, self.clock.monotonic())
+        notice = undelivered(through.name, lost, why, self.clock.now())
         await self.keep(*also, notice)
         self.entered(notice)
-        through.add(notice, named)
+        through.add(notice, lost)
 
-    def _substitute(self, channel: str) -> Post | None:
-        """Who tells of a channel that cannot: one that works, and the dashboard only where there is no other."""
+    def _substitute(self, channel: str, lost: Sequence[Notice]) -> Post | None:
+        """Who tells of a channel that cannot: one that works, and rather one that is told of the like anyway.
+
+        The dashboard only where there is no other.
+        """
+        wanted = {name for one in lost for name in one.alert.policy.first.get(one.alert.severity, ())}
         able = [post for name, post in self._posts.items() if name != channel and not post.shut]
-        return min(able, key=lambda post: (post.channel.kind == "dashboard", post.failures > 0), default=None)
+        return min(
+            able,
+            key=lambda post: (post.channel.kind == "dashboard", bool(post.trouble), post.name not in wanted),
+            default=None,
+        )
 
     def _begin(self, post: Post) -> None:
         self._posts[post.name] = post
@@ -286,6 +318,8 @@ class Dispatcher:
             await asyncio.sleep(0)
         while self._stranded:
             await self._lay_down(self._stranded.popleft())
+        for channel in self._outcry.due(self.clock.monotonic()):
+            await self._tell_of(channel)
         await self._keep_again()
         await self._refill()
         while self._retired:
@@ -327,7 +361,8 @@ class Dispatcher:
         """Take up what had no room."""
         if not self._more_in_book or len(self._known) > MOST_WAITING - REFILL:
             return
-        found = await self._book.pending(frozenset(self._known), REFILL)
+        known = frozenset(self._known) | frozenset(self._unkept)  # some is settled, and the book does not know it yet
+        found = await self._book.pending(known, REFILL)
         self._more_in_book = len(found) == REFILL
         self.offer(found)
 

@@ -54,7 +54,8 @@ def audience(alert: Alert, what: What, step: int = 0) -> tuple[str, ...]:
     knowing = tuple(channel for channel in alert.told if not channel.startswith(ACTION))
     if what in _KNOWING_ONLY:
         return knowing
-    return _each_once((*knowing, *alert.policy.first.get(alert.severity, ())))
+    passed = _passed(alert) if what is What.WORSENED else ()
+    return _each_once((*knowing, *alert.policy.first.get(alert.severity, ()), *passed))
 
 
 def told(alert: Alert, what: What, *, now: float, step: int = 0) -> tuple[Alert, tuple[Notice, ...]]:
@@ -78,6 +79,12 @@ def idempotency_key(alert: Alert, what: What, channel: str, step: int) -> str:
     return _key(alert.episode, alert.sequence, step, channel, what)
 
 
+def _passed(alert: Alert) -> Iterable[str]:
+    """The rungs below: some of them may be for this severity alone, and would never be come to again."""
+    below = alert.policy.steps[: alert.level]
+    return (channel for step in below if step.climbs(alert.severity) for channel in step.channels)
+
+
 def _climbing(alert: Alert) -> bool:
     return alert.state is State.FIRING and not alert.muted and alert.calm_at is None and alert.fired_at is not None
 
@@ -92,14 +99,14 @@ def _counted(alert: Alert, now: float) -> float:
     """How far up the ladder the time is.
 
     Where what fills up is full before the ladder is climbed, it is moved ahead so that its last rung is taken at half
-    of that time, counted from the firing.
+    of that time, counted from the firing without the time that it rested.
     """
     fired_at = now if alert.fired_at is None else alert.fired_at
     elapsed = max(0.0, now - fired_at - alert.rested_seconds)
     ladder = max((step.after_seconds for step in alert.policy.steps if step.climbs(alert.severity)), default=0.0)
     if alert.left_seconds is None:
         return elapsed
-    full_after = max(0.0, alert.seen_at - fired_at) + alert.left_seconds
+    full_after = max(0.0, alert.seen_at - fired_at - alert.rested_seconds) + alert.left_seconds
     return elapsed + ladder - full_after / 2 if full_after < ladder else elapsed
 
 

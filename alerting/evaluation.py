@@ -4,9 +4,9 @@ Which rules apply is found out once for each series. From then on a value that i
 """
 
 from collections.abc import Collection as Several
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple
+from typing import Final
 
 from alerting.rules.matching import fits_all, literal
 from alerting.rules.rule import Rule, Verdict
@@ -23,22 +23,35 @@ SPARE: Final = 64  # series that have gone stay so many before they are looked f
 SILENT_SECONDS: Final = 300.0  # beyond three times its cadence: a collector that has stopped turning
 PAUSE_SECONDS: Final = 60.0  # longer between two looks: nobody watched, so nothing was missed
 ANYWHERE: Final = "*"  # the target of an absence that names none
-BREAKING: Final = frozenset({EventKind.RESTARTED, EventKind.PROMOTED, EventKind.DEMOTED})
+BACK_SECONDS: Final = 300.0  # after a restart: some collectors need two looks, and some targets their time, to tell
+LOST_SECONDS: Final = 3600.0  # after a restart, beyond nearly every cadence: of what stood open nobody tells any more
+DOUBT_SECONDS: Final = 86400.0  # what was not seen for so long is not just left out, whatever else is
+BREAKING: Final = frozenset({EventKind.RESTARTED, EventKind.REPLACED, EventKind.PROMOTED, EventKind.DEMOTED})
 LASTING: Final = frozenset(
     {Reason.PRIVILEGE, Reason.EXTENSION_MISSING, Reason.EXTENSION_OLD, Reason.VERSION, Reason.UNSUPPORTED}
 )
 """What is left out for one of these was never there; for any other reason, it may be there and just not seen."""
 
 Watches = tuple[Watch | Presence, ...]
+_UNCONFIGURED: Final = "its collector is no longer configured"
+_LOST: Final = "nobody has brought it since Toban was started"
 
 
-class Awaited(NamedTuple):
+@dataclass(slots=True)
+class Awaited:
     """A key that stood open before a restart or a reload, and of which nothing has been heard since."""
 
     rule: Rule
     severity: Severity | None
     fired: bool
     collector: str  # empty where it is not known
+    since: float | None = None  # the first look at it
+    looks: int = 0  # of those who could bring it
+
+    def lost(self, at: float) -> bool:
+        """Whether it is not only that its collector could not tell again yet."""
+        self.since = at if self.since is None else min(self.since, at)
+        return self.looks > 1 and at - self.since >= BACK_SECONDS
 
 
 @dataclass(slots=True)
@@ -75,6 +88,11 @@ class Evaluation:
 
     def __len__(self) -> int:
         return self._count
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no room for another series: it is not judged."""
+        return self._count >= MOST_WATCHES or self._windows.full
 
     def accept(self, collection: Collection) -> list[Verdict]:
         """Judge one collection: what is not well, and what is said of keys that stand open."""
@@ -136,7 +154,7 @@ class Evaluation:
             if pair.open and silent > SILENT_SECONDS + 3 * pair.cadence_seconds:
                 why = f"nothing came from {pair.collector} for {format_duration(round(silent))}"
                 found += [watch.unheard(now, Data.FAILING, why) for watch in pair.open.values()]
-        return found
+        return found + [self._stand_in(key, one).unheard(now, Data.FAILING, _LOST) for key, one in self._lost(now)]
 
     def renew(self, rules: Iterable[Rule], *, sources: Mapping[str, Several[str]] | None = None) -> None:
         """Put other rules in force. What stands open under a rule that stays goes on; what does not is told as over."""
@@ -166,12 +184,50 @@ class Evaluation:
     def forget(self, target: str) -> None:
         """A target is watched no more."""
         for pair in self._pairs.pop(target, {}).values():
-            for watch in pair.open.values():
-                self._orphans[watch.key] = (watch.rule, "the target is no longer watched")
-            self._drop(pair, pair.watches)
+            self._part(pair, "the target is no longer watched")
         for key, awaited in self._awaited.pop(target, {}).items():
             self._orphans[key] = (awaited.rule, "the target is no longer watched")
+        self._windows.part(target)
         self._down.discard(target)
+
+    def restart(self, target: str) -> None:
+        """A target is watched anew, with other settings: what stands open goes on when its series come again."""
+        for pair in self._pairs.pop(target, {}).values():
+            for watch in pair.open.values():
+                stood = watch.standing
+                self._await(watch.key, Awaited(watch.rule, stood.severity, stood.fired, pair.collector))
+            pair.watches.clear()
+        self._windows.break_off(target)
+
+    def retain(self, bringing: Mapping[str, Container[str]]) -> None:
+        """At these targets only these collectors are at work: what stood open by another one's values is over."""
+        for target, collectors in bringing.items():
+            pairs = self._pairs.get(target, {})
+            for title in [title for title in pairs if title not in collectors]:
+                self._part(pairs.pop(title), _UNCONFIGURED)
+            awaited = self._awaited.get(target, {})
+            for key in [key for key, one in awaited.items() if not self._may_come(one, collectors)]:
+                self._orphans[key] = (awaited.pop(key).rule, _UNCONFIGURED)
+
+    def _part(self, pair: Pair, why: str) -> None:
+        for watch in pair.open.values():
+            self._orphans[watch.key] = (watch.rule, why)
+        self._drop(pair, pair.watches)
+
+    def _may_come(self, awaited: Awaited, collectors: Container[str]) -> bool:
+        """Whether one of them brings it; what nobody knows the source of may always come."""
+        if awaited.collector:
+            return awaited.collector in collectors
+        titles = self._sources.get(awaited.rule.metric)
+        return titles is None or any(title in collectors for title in titles)
+
+    def _lost(self, now: float) -> Iterator[tuple[Key, Awaited]]:
+        """What nobody has tried to bring since the start."""
+        for keys in self._awaited.values():
+            for key, one in keys.items():
+                one.since = now if one.since is None else min(one.since, now)
+                if not one.looks and now - one.since >= LOST_SECONDS:
+                    yield key, one
 
     def _each_pair(self) -> Iterator[Pair]:
         for pairs in self._pairs.values():
@@ -230,26 +286,30 @@ class Evaluation:
     def _missing(self, pair: Pair, collection: Collection) -> list[Verdict]:
         """What stands open and was not among the samples; and those that stand no more are let go."""
         found: list[Verdict] = []
+        at = collection.taken_at
         doubt = next((gap for gap in collection.gaps if gap.reason not in LASTING), None)
-        for key, watch in list(pair.open.items()):
-            if watch.turn != pair.turn:
-                found += _absent(watch, collection.taken_at, doubt)
-            if not watch.standing.open:
-                del pair.open[key]
+        for watch in pair.open.values():
+            if watch.turn == pair.turn:
+                watch.missed_at = None
+                continue
+            watch.missed_at = at if watch.missed_at is None else min(watch.missed_at, at)
+            found += _absent(watch, at, doubt if at - watch.missed_at < DOUBT_SECONDS else None)
         for key, awaited in self._awaited.get(pair.target, {}).items():
             if self._brings(pair, awaited):
-                found += _absent(self._stand_in(key, awaited), collection.taken_at, doubt)
+                awaited.looks += 1
+                if awaited.lost(at):
+                    found += _absent(self._stand_in(key, awaited), at, doubt)
         return found
 
     def _failing(self, pair: Pair, collection: Collection) -> list[Verdict]:
         assert collection.failure is not None  # noqa: S101 - the caller has looked
         why = f"{pair.collector} fails: {collection.failure.detail}"
         at = collection.taken_at
-        waiting = [
-            self._stand_in(key, awaited)
-            for key, awaited in self._awaited.get(pair.target, {}).items()
-            if collection.failure.down or self._brings(pair, awaited)
-        ]
+        waiting = []
+        for key, awaited in self._awaited.get(pair.target, {}).items():
+            if collection.down or self._brings(pair, awaited):
+                awaited.looks += 1
+                waiting.append(self._stand_in(key, awaited))
         return [watch.unheard(at, Data.FAILING, why) for watch in (*pair.open.values(), *waiting)]
 
     def _brings(self, pair: Pair, awaited: Awaited) -> bool:
@@ -272,7 +332,7 @@ class Evaluation:
             for row in collection.rows:
                 if isinstance(row, Event) and row.kind in BREAKING:
                     self._windows.break_off(collection.target, row.at)
-        elif collection.failure.down and collection.target not in self._down:
+        elif collection.down and collection.target not in self._down:
             self._down.add(collection.target)
             self._windows.break_off(collection.target)
 
@@ -317,7 +377,7 @@ class Evaluation:
         if rule is None:
             self._orphans[key] = (awaited.rule, "the rule is no longer there")
         else:
-            self._await(key, awaited._replace(rule=rule))
+            self._await(key, replace(awaited, rule=rule))
 
     def _over(self, key: Key, rule: Rule, reason: str, now: float) -> Verdict:
         """For good and at once: nothing that comes later could say so again."""

@@ -11,11 +11,15 @@ from typing import Final
 from alerting.rules.rule import Rule, Verdict
 from toban.alerts import FLAP_WINDOW_SECONDS, FLAPS, Alert, Data, State, Transition, What
 from toban.config import format_duration
+from toban.samples import Unit
 
 LONGEST_KEEP_SECONDS: Final = 3600.0
 FLAP_KEEP_SECONDS: Final = 60.0  # what doubles where a rule keeps nothing
 EASE_SECONDS: Final = 60.0  # a severity goes down only after so long, lest it goes up and down with each value
 NO_DATA_SECONDS: Final = 120.0
+UNHEARD_PENDING_SECONDS: Final = 3600.0  # so long one waits that nobody knows of
+AGE_SHARE: Final = 0.1
+AGE_SLACK_SECONDS: Final = 60.0  # between two looks
 MOST_FLAPS: Final = 12  # more make no difference: the time that it is kept has long been the longest
 
 
@@ -40,7 +44,16 @@ def advance(before: Alert | None, verdict: Verdict, *, now: float, mint: Callabl
         return _begun(before, verdict, now, mint()) if broken else None
     if verdict.data is not Data.OK:
         return _unheard(before, verdict, now)
-    heard = replace(before, value=verdict.value, seen_at=verdict.at, data=Data.OK, unheard_at=None, unheard_told=False)
+    heard = replace(
+        before,
+        value=verdict.value,
+        seen_at=verdict.at,
+        started_at=_seen_since(before, now),
+        data=Data.OK,
+        unheard_at=None,
+        unheard_told=False,
+        owed=None if before.owed is What.NO_DATA else before.owed,
+    )
     change = _cleared(heard, verdict, now) if verdict.severity is None else _broken(heard, verdict, now)
     return replace(change, minor=False) if before.data is not Data.OK else change
 
@@ -222,7 +235,8 @@ def _broken(alert: Alert, verdict: Verdict, now: float) -> Change:
     milder_ended = alert.milder_at is not None
     alert = replace(alert, severity=verdict.severity, threshold=verdict.bound, milder_at=None)
     if worsened:
-        return lapsed(alert, now, verdict.reason, What.WORSENED)
+        known = _as_acknowledged(alert)
+        return step(alert, now, None, verdict.reason) if known else lapsed(alert, now, verdict.reason, What.WORSENED)
     if alert.state is State.ACKNOWLEDGED and _markedly_worse(alert):
         share = f"{alert.policy.worse_ratio:.0%}"
         return lapsed(alert, now, f"worse by {share} than when {alert.acknowledged_by} acknowledged it")
@@ -269,6 +283,8 @@ def _unheard(alert: Alert, verdict: Verdict, now: float) -> Change:
     if verdict.data is Data.NONE and verdict.rule.vanish:
         return resolved(alert, now, verdict.reason)
     first = alert.unheard_at is None
+    if alert.state is State.PENDING and now - (alert.unheard_at or now) >= UNHEARD_PENDING_SECONDS:
+        return resolved(alert, now, f"nothing was heard of it for too long: {verdict.reason}")
     after = replace(
         alert,
         data=verdict.data,
@@ -278,6 +294,13 @@ def _unheard(alert: Alert, verdict: Verdict, now: float) -> Change:
         reason=verdict.reason,
     )
     return Change(alert=after, minor=not first and alert.data is verdict.data)
+
+
+def _seen_since(alert: Alert, now: float) -> float:
+    """Since when a pending one lasts: of the time without a value nobody knows whether it did."""
+    if alert.state is not State.PENDING or alert.unheard_at is None:
+        return alert.started_at
+    return alert.started_at + max(0.0, now - alert.unheard_at)
 
 
 def _unheard_long(alert: Alert, now: float, grace: float) -> bool:
@@ -316,13 +339,36 @@ def _rested(alert: Alert, now: float) -> float:
 
 
 def _markedly_worse(alert: Alert) -> bool:
-    """Whether the value went on, the way of its threshold, by the share that ends an acknowledgement."""
-    known, ratio = alert.acknowledged_value, alert.policy.worse_ratio
-    if known is None or ratio <= 0:
+    """Whether the value went on, the way of its threshold, by the share that ends an acknowledgement.
+
+    Something that only grows older, a second each second, is as bad as it was.
+    """
+    ratio, worse_by = alert.policy.worse_ratio, _worse_by(alert)
+    if worse_by is None or ratio <= 0:
         return False
-    worse_by = known - alert.value if alert.threshold.startswith("<") else alert.value - known
-    directed = alert.threshold.startswith(("<", ">"))
-    return directed and worse_by > 0 and worse_by >= abs(known) * ratio
+    enough = abs(alert.acknowledged_value or 0.0) * ratio
+    return worse_by > 0 and worse_by >= enough and not _only_older(alert, worse_by)
+
+
+def _as_acknowledged(alert: Alert) -> bool:
+    """Whether somebody is at it who knew it to be as bad as this: it had only eased meanwhile."""
+    worse_by = _worse_by(alert)
+    return alert.state is State.ACKNOWLEDGED and worse_by is not None and worse_by <= 0
+
+
+def _worse_by(alert: Alert) -> float | None:
+    """How far the value is beyond what was acknowledged, the way of its threshold; None where that has no way."""
+    known = alert.acknowledged_value
+    if known is None or not alert.threshold.startswith(("<", ">")):
+        return None
+    return known - alert.value if alert.threshold.startswith("<") else alert.value - known
+
+
+def _only_older(alert: Alert, worse_by: float) -> bool:
+    if alert.unit is not Unit.SECONDS or not alert.threshold.startswith(">") or alert.acknowledged_at is None:
+        return False
+    passed = alert.seen_at - alert.acknowledged_at
+    return abs(worse_by - passed) <= AGE_SLACK_SECONDS + AGE_SHARE * max(0.0, passed)
 
 
 def _recent(flaps: tuple[float, ...], now: float) -> tuple[float, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from toban.alerts import Delivery, Notice, Severity, State, What
+from toban.alerts import Notice, Severity, State, What
 from toban.language import Language
 
 
@@ -55,6 +55,3 @@ class Letter:
     def possible_repeat(self) -> bool:
         """Whether it may have gone out before; what has no idempotency key at the provider says so."""
         return self.notice.perhaps_sent
-
-
-__all__ = ["Delivery", "Letter", "Message"]

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from alerting.rules.bounds import Bound, Form
+from alerting.rules.bounds import UNITS, Bound, Form
 from alerting.rules.functions import Function, Kind
 from alerting.rules.matching import matchers
 from alerting.rules.rule import Rule
@@ -78,11 +78,10 @@ def _preset(rule: RuleSettings, preset: Preset) -> RuleSettings:
 def _compiled(
     rule: RuleSettings, alerts: Alerts, channels: tuple[str, ...], metrics: Mapping[str, Metric], ours: set[str]
 ) -> Rule:
-    unit = metrics[rule.metric].unit if rule.metric in metrics else Unit.NONE
     return Rule(
         name=rule.name,
         metric=rule.metric,
-        unit=unit if rule.function is None else rule.function.unit(unit),
+        unit=_unit(rule, metrics),
         function=rule.function,
         where=matchers(rule.where),
         info=rule.info,
@@ -98,6 +97,14 @@ def _compiled(
         runbook=rule.runbook or (f"docs/rules/{rule.name}.md" if rule.name in ours else ""),
         policy=_policy(rule, alerts, channels),
     )
+
+
+def _unit(rule: RuleSettings, metrics: Mapping[str, Metric]) -> Unit:
+    """The metric's; of one that has none, what its thresholds are written in, so that people read `25 MB`."""
+    declared = metrics[rule.metric].unit if rule.metric in metrics else Unit.NONE
+    unit = declared if rule.function is None else rule.function.unit(declared)
+    written = {UNITS.get(bound.form, Unit.NONE) for bound in rule.bounds.values()}
+    return written.pop() if unit is Unit.NONE and len(written) == 1 else unit
 
 
 def _by_itself(rule: RuleSettings) -> Bound | None:
@@ -120,7 +127,7 @@ def _policy(rule: RuleSettings, alerts: Alerts, channels: tuple[str, ...]) -> Po
     steps = rule.escalation if "escalation" in rule.model_fields_set else alerts.escalation
     return Policy(
         first={severity: _first(severity, rule, alerts, channels) for severity in Severity},
-        steps=tuple(step for one in steps if (step := _step(one, channels)).channels),
+        steps=tuple(step for one in _by_time(steps) if (step := _step(one, channels)).channels),
         repeat_seconds=repeat or 0.0,
         lease_seconds=lease.for_ or 0.0,
         worse_ratio=lease.worse or 0.0,
@@ -142,6 +149,11 @@ def _first(severity: Severity, rule: RuleSettings, alerts: Alerts, channels: tup
         if named is not None:
             return named
     return () if severity is Severity.INFO else channels
+
+
+def _by_time(steps: Iterable[StepSettings]) -> list[StepSettings]:
+    """From the lowest rung: a rung that was taken is never gone back to."""
+    return sorted(steps, key=lambda step: step.after)
 
 
 def _step(step: StepSettings, channels: tuple[str, ...]) -> Step:

@@ -2,31 +2,27 @@
 
 import operator
 from dataclasses import dataclass
-from typing import Final
+from math import isnan
 
 from alerting.rules.bounds import Compare
-from alerting.rules.functions import Kind
+from alerting.rules.functions import COVERED, Kind
 from alerting.rules.rule import Rule, Verdict
 from alerting.thresholds import Judgement, bounds, judge
 from alerting.windows import Series, Window, Windows
 from toban.alerts import Data, Key, Severity
 from toban.config import format_duration
 
-LINGER_SECONDS: Final = 60.0
-LONGEST_KEEP_SECONDS: Final = 3600.0  # so long the life of an alert that flaps keeps it firing, and wants to hear of it
-
 
 class Standing:
-    """How a key stands. It is open from its first breach until its alert is over, as far as can be told from here."""
+    """How a key stands. It is open from its first breach until it is told that its alert is over: no time says so."""
 
-    __slots__ = ("broken_at", "calm_at", "fired", "open", "severity")
+    __slots__ = ("broken_at", "fired", "open", "severity")
 
     def __init__(self) -> None:
         self.severity: Severity | None = None
         self.open = False
         self.fired = False
         self.broken_at: float | None = None
-        self.calm_at: float | None = None
 
     def resume(self, severity: Severity | None, *, fired: bool) -> None:
         """Take up what stood before a restart or a reload."""
@@ -37,36 +33,33 @@ class Standing:
         judgement = judge(rule, value, self.severity if self.fired else None)
         self.severity = judgement.severity
         if judgement.severity is None:
-            self.calm(rule, at)
+            self.calm()
             return judgement
-        self.open, self.calm_at = True, None
+        self.open = True
         if self.broken_at is None:
             self.broken_at = at
         self.fired = self.fired or at - self.broken_at >= rule.for_seconds
         return judgement
 
-    def calm(self, rule: Rule, at: float) -> None:
-        """All is well; after a while nobody wants to hear of it any more."""
-        if self.calm_at is None:
-            self.calm_at = at
-        kept = max(rule.keep_seconds, LONGEST_KEEP_SECONDS) if self.fired else 0.0
+    def calm(self) -> None:
+        """All is well; whoever keeps its alert wants to hear that until it is over."""
         self.severity, self.broken_at = None, None
-        if at - self.calm_at > kept + LINGER_SECONDS:
-            self.settle()
 
     def settle(self) -> None:
         """Its alert is over."""
-        self.severity, self.open, self.fired = None, False, False
-        self.broken_at = self.calm_at = None
+        self.severity, self.open, self.fired, self.broken_at = None, False, False, None
 
 
 class Watch:
     """One rule at one series. While it is `quiet`, a value for which `compare` is false needs no further look."""
 
     __slots__ = (
+        "begun_at",
         "compare",
+        "counter",
         "limit",
         "line",
+        "missed_at",
         "plain",
         "quiet",
         "rule",
@@ -83,6 +76,7 @@ class Watch:
         self.series = series
         self.standing = Standing()
         self.windows = windows
+        self.counter = counter
         self.window: Window | None = None
         if rule.function is not None:
             self.window = windows.of(series, rule.function, counter=counter)
@@ -92,6 +86,8 @@ class Watch:
         self.plain = self.line and rule.function is None
         self.quiet = self.plain
         self.turn = 0
+        self.begun_at: float | None = None  # of what it looks back on
+        self.missed_at: float | None = None  # since when its collector works without bringing it
         self.value = 0.0
 
     @property
@@ -102,15 +98,20 @@ class Watch:
     def judged(self, value: float, at: float) -> Verdict | None:
         """What a value makes of it; None where nobody needs to know."""
         if self.rule.function is not None:
+            self.window = self.window or self.windows.of(self.series, self.rule.function, counter=self.counter)
             if self.window is None:
                 return None  # there is no more room for what it would look back on
             self.window.add(at, value)
+            self.begun_at = at if self.begun_at is None else min(self.begun_at, at)
             computed = self.windows.computed(self.series, self.rule.function, self.window, at)
             if computed.value is None:
-                return self._unknown(at, computed.reason)
+                soon = at - self.begun_at < COVERED * self.rule.function.window_seconds  # it cannot be known yet
+                return None if soon else self._unknown(at, f"{self.rule.function} is not known: {computed.reason}")
             value = computed.value
             if self.line and not self.standing.open and not self.compare(value, self.limit):
                 return None
+        elif isnan(value):
+            return self._unknown(at, "it is no number")
         judgement = self.standing.judged(self.rule, value, at)
         self.value = value
         self.quiet = self.plain and not self.standing.open
@@ -131,8 +132,7 @@ class Watch:
     def gone(self, at: float) -> Verdict:
         """Its collector works, but brings it no more."""
         if self.rule.vanish or self.standing.severity is None:
-            self.standing.calm(self.rule, at)
-            self.quiet = self.plain and not self.standing.open
+            self.standing.calm()
         if not self.rule.vanish:
             return self.unheard(at, Data.NONE, "the collector brings it no more")
         return _verdict(self, Judgement(None, "", "no longer there"), at)
@@ -142,10 +142,10 @@ class Watch:
         return _verdict(self, Judgement(self.standing.severity, "", reason), at, data)
 
     def _unknown(self, at: float, reason: str) -> Verdict | None:
-        """The function has no value. A rule whose series may vanish must not take that for its end."""
+        """There is no value. A rule whose series may vanish must not take that for its end."""
         if not self.standing.open or self.rule.vanish:
             return None
-        return self.unheard(at, Data.NONE, f"{self.rule.function} is not known: {reason}")
+        return self.unheard(at, Data.NONE, reason)
 
 
 def _mildest_says_all(rule: Rule) -> bool:
@@ -168,7 +168,7 @@ class Absence:
         self.seen_at = max(self.seen_at, at)
         if not self.standing.open:
             return None
-        self.standing.calm(self.rule, at)
+        self.standing.calm()
         return Verdict(key=self.key, rule=self.rule, severity=None, value=0.0, at=at, reason="it comes again")
 
     def overdue(self, now: float) -> Verdict | None:

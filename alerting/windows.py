@@ -170,7 +170,7 @@ class Windows:
 
     def __init__(self, open_past: OpenPast | None = None) -> None:
         self.dropped = 0
-        """Series left out since there were too many."""
+        """How often a series found no room, since there were too many."""
         self._open_past = open_past
         self._windows: dict[Series, dict[str, Window]] = {}
         self._count = 0
@@ -182,6 +182,11 @@ class Windows:
 
     def __len__(self) -> int:
         return self._count
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no more room."""
+        return self._count >= MOST_WINDOWS
 
     def of(self, series: Series, function: Function, *, counter: bool) -> Window | None:
         """The window of a series, begun where there is none; None where there is no more room."""
@@ -213,6 +218,11 @@ class Windows:
         """A series has gone."""
         self._count -= len(self._windows.pop(series, {}))
         self._hours.pop(series, None)
+
+    def part(self, target: str) -> None:
+        """A target has gone, with all its series."""
+        for series in [series for series in self._windows if series.target == target]:
+            self.forget(series)
 
     def retain(self, functions: Container[str]) -> None:
         """Only these are asked for any more."""

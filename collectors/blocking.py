@@ -45,10 +45,18 @@ class Blocking:
     async def run(self, name: str, call: Callable[[], T], *, timeout_seconds: float) -> T:
         """The call's result; TimeoutError at the deadline, StuckError while an earlier one of this name still hangs."""
         async with asyncio.timeout(timeout_seconds):
-            if name in self._names:
-                raise StuckError(name)
+            self._refuse_a_second(name)
             await self._slots.acquire()
+            try:
+                self._refuse_a_second(name)  # another may have begun while this one waited
+            except StuckError:
+                self._slots.release()
+                raise
             return await self._start(name, call)
+
+    def _refuse_a_second(self, name: str) -> None:
+        if name in self._names:
+            raise StuckError(name)
 
     def _start(self, name: str, call: Callable[[], T]) -> asyncio.Future[T]:
         loop = asyncio.get_running_loop()

@@ -50,11 +50,20 @@ class Checkpoints:
             gone = [(key, name) for name, body in pieces.items() if body is None]
             file.executemany("DELETE FROM checkpoint WHERE owner = ? AND name = ?", gone)
 
+    def forget(self, owner: str) -> None:
+        """Remove all that was saved for an owner."""
+        self.save(owner, dict.fromkeys(self.load(owner)))
+
     def set_aside(self) -> Path | None:
         """Put a file that cannot be read out of the way, so that a new one can begin; where it is now."""
         if self.path is None or not self.keeps or not self.path.exists():
             return None
-        return self.path.replace(self.path.with_name(f"{self.path.name}.broken"))
+        aside = self.path.with_name(f"{self.path.name}.broken")
+        for ending in ("-journal", "-wal", "-shm"):  # what belongs to the broken file would spoil the new one
+            beside = self.path.with_name(f"{self.path.name}{ending}")
+            if beside.exists():
+                beside.replace(aside.with_name(f"{aside.name}{ending}"))
+        return self.path.replace(aside)
 
     def _key(self, owner: str) -> str:
         return f"{self.scope}/{owner}"

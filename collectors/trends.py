@@ -6,6 +6,7 @@ It asks the target nothing: what it knows is what the other collectors brought a
 import asyncio
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from math import isfinite
@@ -14,7 +15,7 @@ from typing import Protocol
 
 from pydantic import Field
 
-from collectors.blocking import Blocking
+from collectors.blocking import Blocking, StuckError
 from collectors.contract import Collector, CollectorSettings, Kind, Source
 from history.courses import Courses
 from history.trends import DAY, Place, Trend, rises, seconds_to, trend
@@ -43,6 +44,9 @@ GROWTH_RATIO = Metric(
     labels=("kind", "name"),
 )
 FREE = "toban_host_disk_free_bytes"
+STALE_SECONDS = 900.0
+PLACE_SECONDS = 2.0
+ANSWER_SHARE = 0.9  # of a turn's time: so that there is time left to say that the history did not answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +55,8 @@ class Quantity:
 
     kind: str
     metric: str
-    stale_seconds: float = 900.0
-    """What was not measured for so long is gone: a dropped slot fills nothing."""
+    stale_seconds: float = STALE_SECONDS
+    """What was not measured for so long is gone, unless it is measured seldom: a dropped slot fills nothing."""
     whole: bool = False
     """The metric is a share of the whole; else it is bytes on a disk."""
     given_back: bool = False
@@ -117,7 +121,8 @@ class Trends(Collector[Source, TrendsSettings]):
 
     def __init__(self, source: Source, settings: TrendsSettings, clock: Clock) -> None:
         super().__init__(source, settings, clock)
-        self._blocking = Blocking(limit=1)
+        self._blocking = Blocking(limit=2)
+        self._disk: str | None = None
         self._target = ""
         self._kind = Kind.HOST
         self._courses: Courses | None = None
@@ -132,21 +137,40 @@ class Trends(Collector[Source, TrendsSettings]):
         self._target, self._kind, self._courses = target, kind, courses
 
     async def collect(self) -> Findings:
-        """Fill the courses from the file once, then decide by what is in memory."""
+        """Fill the courses from the file once, then decide by what is in memory; without the file by that alone."""
         if self._courses is None:
             return Findings(samples=())
         now = self.clock.now()
-        try:
-            await self._fill(self._courses, now)
-        except UnavailableError as error:
-            detail = f"{error.what}: {error.why}"
-            return Findings(samples=(), gaps=(Gap(what="trends", reason=Reason.HISTORY_SHORT, detail=detail),))
+        gaps = await self._filled(self._courses, now)
         outlooks = []
         for quantity in QUANTITIES[self._kind]:
             outlooks += self._outlooks(self._courses, quantity, now)
             await asyncio.sleep(0)  # many series take their milliseconds: others have their turn in between
-        free = {key.name: course.last for key, course in self._courses.of(None, FREE).items()}
-        return told(outlooks, disk_of(getattr(self.source, "place", None), free), free, now)
+        mounts = self._courses.of(None, FREE).items()
+        free = {key.name: course.last for key, course in mounts if course.fresh(now, STALE_SECONDS)}
+        found = told(outlooks, await self._mount(free), free, now)
+        return Findings(samples=found.samples, gaps=(*gaps, *found.gaps))
+
+    async def _mount(self, mounts: Iterable[str]) -> str | None:
+        """The mount that its files are on; the last one known while it hangs, which is when everybody looks here."""
+
+        def look() -> str | None:
+            return disk_of(getattr(self.source, "place", None), mounts)
+
+        with suppress(TimeoutError, StuckError):
+            self._disk = await self._blocking.run("its place", look, timeout_seconds=PLACE_SECONDS)
+        return self._disk
+
+    async def _filled(self, courses: Courses, now: float) -> tuple[Gap, ...]:
+        """Fill them, or say why not. The disk of the state may hang: the target is not to blame."""
+        try:
+            async with asyncio.timeout(self.settings.timeout * ANSWER_SHARE):
+                await self._fill(courses, now)
+        except UnavailableError as error:
+            return (Gap(what="trends", reason=Reason.HISTORY_SHORT, detail=f"{error.what}: {error.why}"),)
+        except (TimeoutError, StuckError):
+            return (Gap(what="trends", reason=Reason.UNANSWERED, detail="the history's disk did not answer in time"),)
+        return ()
 
     async def _fill(self, courses: Courses, now: float) -> None:
         async with courses.filling:
@@ -157,7 +181,7 @@ class Trends(Collector[Source, TrendsSettings]):
 
     def _outlooks(self, courses: Courses, quantity: Quantity, now: float) -> list[Outlook]:
         of_target = courses.of(self._target, quantity.metric).items()
-        fresh = [(key, course) for key, course in of_target if now - course.seen_at <= quantity.stale_seconds]
+        fresh = [(key, course) for key, course in of_target if course.fresh(now, quantity.stale_seconds)]
         fresh.sort(key=lambda one: -one[1].last)
         return [
             Outlook(

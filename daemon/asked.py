@@ -5,6 +5,7 @@ from datetime import datetime, tzinfo
 from toban.config import parse_duration
 from toban.errors import UsageError
 from toban.events import EventKind
+from toban.printable import printable
 
 ORDERS = ("total", "mean", "calls")
 
@@ -17,14 +18,14 @@ def moment_asked(text: str, now: float, zone: tzinfo) -> float:
         pass
     try:
         at = datetime.fromisoformat(text)
-    except ValueError as error:
+        begin = (at if at.tzinfo else at.replace(tzinfo=zone)).timestamp()
+    except (ValueError, OverflowError) as error:  # the latter where a zone leads out of the calendar
         raise UsageError(
-            "--since", f"{text!r} is neither a duration nor a time", "write 7d, or 2026-11-21T09:00"
+            "--since", f"{printable(text)[:80]!r} is neither a duration nor a time", "write 7d, or 2026-11-21T09:00"
         ) from error
-    begin = (at if at.tzinfo else at.replace(tzinfo=zone)).timestamp()
     if begin >= now:
         raise UsageError("--since", f"{text} is not in the past")
-    return begin
+    return max(begin, 0.0)  # nothing was measured before 1970, and not every zone can write the year 1
 
 
 def kind_asked(text: str | None) -> EventKind | None:

@@ -12,6 +12,7 @@ from toban.secrets import Dsn
 
 TAG = re.compile(r"[\w][\w .:+-]{0,62}")
 LSN = re.compile(r"[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}")
+XID = re.compile(r"[0-9]{1,20}")
 MOST_XID = 2**64
 MOST_TIMELINE = 2**32
 NAME_BYTES = 63  # of a restore point: PostgreSQL cuts longer ones
@@ -116,7 +117,7 @@ def _example(zone: tzinfo) -> str:
 
 
 def _xid(text: str) -> str:
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < MOST_XID):
+    if not (XID.fullmatch(text) and 0 < int(text) < MOST_XID):
         raise UsageError("--to-xid", f"{printable(text)[:80]!r} is no transaction", "SELECT pg_current_xact_id()")
     return text
 

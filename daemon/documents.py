@@ -1,5 +1,6 @@
 """What the command line prints and the API answers, as JSON-ready dictionaries: one form for both."""
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from datetime import datetime, tzinfo
@@ -24,6 +25,23 @@ def stamp(at: float | None, zone: tzinfo) -> str | None:
 
 def _iso(at: datetime) -> str:
     return at.isoformat(timespec="seconds")
+
+
+def json_text(document: Any, *, indent: int | None = None) -> str:  # noqa: ANN401 - whatever JSON can carry
+    """JSON that every reader takes: it has neither infinity nor, in UTF-8, half a letter out of a broken file name."""
+    try:
+        text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=indent)
+    except ValueError:
+        text = json.dumps(_finite(document), ensure_ascii=False, indent=indent)
+    return text.encode(errors="replace").decode()
+
+
+def _finite(document: Any) -> Any:  # noqa: ANN401 - whatever JSON can carry
+    if isinstance(document, dict):
+        return {key: _finite(value) for key, value in document.items()}
+    if isinstance(document, list | tuple):
+        return [_finite(value) for value in document]
+    return _number(document) if isinstance(document, float) else document
 
 
 def status_document(status: Status, zone: tzinfo, alerts: Mapping[str, int] = NO_ALERTS) -> Document:

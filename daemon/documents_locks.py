@@ -8,6 +8,8 @@ from collectors.postgresql.sql import quote_literal
 from daemon.documents import Document
 from toban.locks import LockNode, LockSession, lock_forest
 
+REPLAY = "startup"  # what PostgreSQL calls the process that replays WAL
+
 
 def lock_documents(rows: Iterable[tuple[str, LockSession]]) -> list[Document]:
     """The trees of each target, one behind the other; a parent stands before its children."""
@@ -27,6 +29,9 @@ def _node(target: str, node: LockNode, known: dict[str, LockSession]) -> Documen
         "pid": session.pid,
         "prepared": session.prepared or None,
         "blocked_by": [known[key].pid for key in session.blocked_by if key in known],
+        "blocked_by_prepared": [
+            known[key].prepared for key in session.blocked_by if key in known and known[key].prepared
+        ],
         "root": node.root,
         "roots": [known[key].pid for key in node.roots],
         "parent": known[node.parent].pid if node.parent else None,
@@ -49,7 +54,9 @@ def _node(target: str, node: LockNode, known: dict[str, LockSession]) -> Documen
 
 
 def _run(session: LockSession) -> str:
-    """What ends it. For people: Toban never runs it."""
+    """What ends it, if anything does: a standby's replay cannot be told to. For people: Toban never runs it."""
+    if session.application == REPLAY and not session.user:
+        return ""
     if session.prepared:
         return f"ROLLBACK PREPARED {quote_literal(session.prepared)};"
     return f"SELECT pg_terminate_backend({session.pid});"

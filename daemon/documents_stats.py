@@ -26,6 +26,7 @@ class Names(NamedTuple):
     used_ratio: str = ""
     connections: str = ""
     states: str = ""
+    own: str = ""
 
 
 NAMES: Final[Mapping[Kind, Names]] = {
@@ -38,6 +39,7 @@ NAMES: Final[Mapping[Kind, Names]] = {
         limit="toban_pg_connections_limit",
         used_ratio="pg_connections_used_ratio",
         states="toban_pg_connections",
+        own="toban_pg_own_connections",
     ),
     Kind.MARIADB: Names(
         database_sizes="toban_mysql_schema_size_bytes",
@@ -81,13 +83,16 @@ def stats_document(
 
 
 def _connections(told: Mapping[str, Sequence[Sample]], names: Names) -> Document:
+    """By state those of others; Toban's own are in the total and in the ratio, as they take places, too."""
     states = {name: value for (name,), value in _by(told, names.states, 1).items()}
-    total = sum(states.values()) if states else _one(told, names.connections)
+    own = _one(told, names.own)
+    total = sum(states.values()) + (own or 0.0) if states else _one(told, names.connections)
     return {
         "total": total,
         "limit": _one(told, names.limit),
         "used_ratio": _one(told, names.used_ratio),
         "states": states,
+        "own": own,
     }
 
 

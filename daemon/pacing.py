@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from toban.outcomes import Failure
 
 LONGEST_PAUSE_SECONDS = 600.0
+RETRY_SECONDS = 300.0  # what turns seldom does not wait for its next beat to try again
 LONGEST_STRETCH = 20.0
+LONGEST_DRAWN_OUT_SECONDS = 3600.0  # a dear minute must not put off what comes every few hours by days
 MINUTE_SECONDS = 60.0
 FIRST_TURN_WITHIN_SECONDS = 0.3
 FIRST_TURNS_SECONDS_A_TARGET = 0.2  # a hundred targets that all began at once would be slow by our own doing
@@ -39,11 +41,16 @@ def first_turn(pair: str, now: float, targets: int = 1, every_seconds: float = 0
 
 def next_turn(*, now: float, every_seconds: float, offset: float, stretch: float = 1.0) -> Due:
     """The next moment on the pair's own beat; a beat that a slow turn ran over is skipped, never made up for."""
-    beat = every_seconds * stretch
+    beat = stretched(every_seconds, stretch)
     at = now + beat - (now - offset) % beat
     if at - now < beat / 2:  # the turn that just ended belongs to that beat already
         at += beat
     return Due(at=at, reason="cadence" if stretch == 1.0 else f"stretched {stretch:.1f}-fold by the budget")
+
+
+def stretched(every_seconds: float, stretch: float) -> float:
+    """A cadence as the budget draws it out."""
+    return every_seconds + min(every_seconds * (stretch - 1.0), LONGEST_DRAWN_OUT_SECONDS)
 
 
 def after_failure(due: Due, *, now: float, every_seconds: float, failure: Failure, failures: int) -> Due:
@@ -53,8 +60,11 @@ def after_failure(due: Due, *, now: float, every_seconds: float, failure: Failur
     """
     if failure.down:
         return due
-    pause = min(every_seconds * 2 ** min(failures - 1, 16), max(LONGEST_PAUSE_SECONDS, every_seconds))
-    return Due(at=max(due.at, now + pause), reason=f"failed {failures} times: {failure.reason}")
+    pause = min(
+        min(every_seconds, RETRY_SECONDS) * 2 ** min(failures - 1, 16), max(LONGEST_PAUSE_SECONDS, every_seconds)
+    )
+    at = max(now + pause, due.at if every_seconds <= RETRY_SECONDS else now)
+    return Due(at=at, reason=f"failed {failures} times: {failure.reason}")
 
 
 class Spending:

@@ -1,11 +1,9 @@
 """Alerts out of the book, as documents: for the command line and for HTTP, with or without a running daemon."""
 
-import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import tzinfo
 from pathlib import Path
-from typing import TypeVar
 
 from daemon.asked import moment_asked
 from daemon.asked_alerts import ACTIVE
@@ -13,7 +11,6 @@ from daemon.documents import Document
 from daemon.documents_alerts import (
     Span,
     alert_documents,
-    counts_document,
     notice_document,
     review_document,
     silence_document,
@@ -21,14 +18,12 @@ from daemon.documents_alerts import (
     story_document,
 )
 from history.book.book import book_path
-from history.book.reader import BookReader, open_book_reader
-from toban.alerts import Severity, Standing, State
+from history.book.reader import MOST, BookReader, open_book_reader
+from toban.alerts import Alert, Severity, Standing, State
 from toban.clock import Clock
-from toban.errors import UnavailableError
 from toban.language import Language
 
-READ_SECONDS = 10.0
-ReadT = TypeVar("ReadT")
+MOST_OPEN = 20_000  # a storm is counted as it is
 
 
 class PastAlerts:
@@ -52,13 +47,13 @@ class PastAlerts:
         """The active ones; with `every`, a span or a state also those that are over."""
         begin = None if since is None else moment_asked(since, self.now, self.zone)
         states = (state,) if state else tuple(State) if every or since is not None else ACTIVE
-        found = self.reader.alerts(states=states, since=begin)
-        chosen = (one for one in found if target in (None, one.key.target) and severity in (None, one.severity))
-        return alert_documents(chosen, self.zone, self.language)
+        most = MOST_OPEN if states == ACTIVE else MOST
+        found = self.reader.alerts(states=states, since=begin, target=target, severity=severity, most=most)
+        return alert_documents(found, self.zone, self.language)
 
-    def counts(self) -> dict[str, int]:
-        """How many there are, by severity, as `toban status` has it."""
-        return counts_document(self.reader.alerts(states=ACTIVE))
+    def active(self) -> Sequence[Alert]:
+        """All that are not over."""
+        return self.reader.alerts(states=ACTIVE, most=MOST_OPEN)
 
     def story(self, beginning: str) -> Document:
         """One alert with its life, its notices and its evidence."""
@@ -102,17 +97,3 @@ def open_past(state_path: Path, clock: Clock, zone: tzinfo, language: Language =
     """The book, for reading."""
     with open_book_reader(book_path(state_path)) as reader:
         yield PastAlerts(reader, clock.now(), zone, language)
-
-
-async def read_book(state_path: Path, clock: Clock, zone: tzinfo, read: Callable[[PastAlerts], ReadT]) -> ReadT:
-    """Read on a thread, bounded: a hanging disk must not hold a request for ever."""
-
-    def reading() -> ReadT:
-        with open_past(state_path, clock, zone) as past:
-            return read(past)
-
-    try:
-        async with asyncio.timeout(READ_SECONDS):
-            return await asyncio.to_thread(reading)
-    except TimeoutError:
-        raise UnavailableError("the book", f"the disk did not answer within {READ_SECONDS:.0f} s") from None

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 
 from daemon.systemd import Notifier
+from daemon.watch import Watch
 from daemon.world import World
 from toban.catalogue import Language, say, say_reason
 from toban.units import count_text, seconds_text
@@ -14,6 +15,7 @@ ROUND_BEATS = 3
 ROUND_SECONDS = 15.0
 LATE_AFTER_BEATS = 4
 LATE_AFTER_SECONDS = 90.0
+SPARE_SECONDS = 30.0  # beyond the longest turn
 
 
 class Pulse:
@@ -33,12 +35,17 @@ class Pulse:
             while True:
                 self.notifier.status(self.sentence())
                 for _ in range(ROUND_BEATS):
-                    await asyncio.sleep(BEAT_SECONDS)
+                    await asyncio.sleep(self._beat_seconds())
                     self.world.instruments.loop_lag.set(self.lag_seconds)
                     if not self.overdue():
                         self.notifier.watchdog()
         finally:
             feeling.end()
+
+    def _beat_seconds(self) -> float:
+        """Twice within the watchdog's patience, should an administrator have made that short."""
+        patience = self.notifier.watchdog_seconds
+        return BEAT_SECONDS if patience is None else min(BEAT_SECONDS, patience / 2)
 
     @property
     def lag_seconds(self) -> float:
@@ -51,7 +58,7 @@ class Pulse:
         return [
             watch.name
             for watch in self.world.watches.values()
-            if watch.pairs and now - watch.touched_at > _patience(watch.shortest_every_seconds)
+            if watch.asked and now - watch.expected_at > _patience(watch)
         ]
 
     def sentence(self) -> str:
@@ -88,5 +95,6 @@ class Feeling:
         self._timer = self._loop.call_later(FEEL_SECONDS, self._feel)
 
 
-def _patience(every_seconds: float) -> float:
-    return max(LATE_AFTER_SECONDS, LATE_AFTER_BEATS * every_seconds)
+def _patience(watch: Watch) -> float:
+    slow = watch.longest_turn_seconds + SPARE_SECONDS
+    return max(LATE_AFTER_SECONDS, LATE_AFTER_BEATS * watch.shortest_every_seconds, slow)

@@ -28,6 +28,7 @@ from history.recording import History
 from history.retention import Retention
 from toban import __version__
 from toban.clock import SystemClock
+from toban.config import Model
 from toban.errors import UnavailableError
 from toban.secrets import Secret
 
@@ -81,7 +82,20 @@ def secrets_of(configuration: Configuration) -> Iterator[Secret]:
         yield from secrets_in(settings)
     if configuration.alerts.heartbeat.url is not None:
         yield configuration.alerts.heartbeat.url
+    yield from _within(configuration.collect)
     yield from backup_secrets(configuration)
+
+
+def _within(value: object) -> Iterator[Secret]:
+    """The secrets in a part of the tree: a probe's address and its headers."""
+    if isinstance(value, Secret):
+        yield value
+    elif isinstance(value, Model):
+        yield from (secret for _, each in value for secret in _within(each))
+    elif isinstance(value, Mapping):
+        yield from _within(tuple(value.values()))
+    elif isinstance(value, tuple):
+        yield from (secret for each in value for secret in _within(each))
 
 
 @contextmanager
@@ -107,11 +121,13 @@ def state_lock(path: Path) -> Iterator[None]:
         return
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         os.close(handle)
         raise UnavailableError(
             f"state {path}", "another Toban is running on it", "stop it, or give this one its own `state`"
         ) from error
+    except OSError:
+        pass  # a file system without locks, as some networks' are
     try:
         yield
     finally:

@@ -92,7 +92,7 @@ class Service:
         if self._announced:
             self.notifier.reloading()
         try:
-            configuration = self._with_our_state(read())
+            configuration = self._with_our_state(await asyncio.to_thread(read))  # its disk may hang
             await self.front.answer(configuration.http)
         except TobanError as error:
             return self._refused(error)
@@ -115,6 +115,7 @@ class Service:
         self.notifier.stopping()
         parting = asyncio.create_task(self.backups.stop(), name="backups")  # beside the rest: programs take their time
         await asyncio.gather(self.front.close(), *(watch.stop() for watch in self.world.watches.values()))
+        saving = asyncio.create_task(self.history.flush(), name="last values")  # kept however long the others take
         await self.duty.stop()
         for task in self._tasks:
             task.cancel()
@@ -123,6 +124,7 @@ class Service:
         await parting
         try:
             async with asyncio.timeout(CLOSE_HISTORY_SECONDS):
+                await asyncio.wait({saving})
                 await self.history.close()
         except TimeoutError:
             self.log.error("the history did not close in time", path=str(self.configuration.state_path))  # noqa: TRY400 - expected, no traceback
@@ -151,7 +153,7 @@ class Service:
         prints = {name: fingerprint(target, configuration) for name, target in wanted.items()}
         watches = self.world.watches
         leaving = [name for name in watches if prints.get(name) != self._prints.get(name)]
-        await asyncio.gather(*(self._drop(name) for name in leaving))
+        await asyncio.gather(*(self._drop(name, gone=name not in wanted) for name in leaving))
         self._prints = prints
         coming = [name for name in wanted if name not in watches]
         for name in coming:
@@ -162,13 +164,14 @@ class Service:
         self.world.instruments.keep({name for watch in watches.values() for name in watch.ledgers})
         self.world.opened = True
 
-    async def _drop(self, name: str) -> None:
+    async def _drop(self, name: str, *, gone: bool) -> None:
+        """Part from a target that is gone, or that is to be watched with other settings."""
         watch = self.world.watches.pop(name)
         await watch.stop()
         self.world.current.forget(name)
         self.world.exposition.forget(name)
         self._teller.forget(name)
-        self.duty.forget(name)
+        (self.duty.forget if gone else self.duty.restart)(name)
 
     def _accept(self, watch: Watch, turned: Turned) -> None:
         """The way of every value: the present, the history, then the rules."""

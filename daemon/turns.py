@@ -5,8 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+
 from collectors.contract import Collector
-from daemon.pacing import Due, Spending, after_failure, first_turn, next_turn, phase
+from daemon.pacing import Due, Spending, after_failure, first_turn, next_turn, phase, stretched
 from toban.clock import Clock
 from toban.outcomes import Failure, Reason
 from toban.samples import Collection, Findings
@@ -16,6 +18,8 @@ GRACE_SECONDS = 1.0
 MOST_ABANDONED = 2
 FRESH_FOR_BEATS = 2.5
 GROUP_SECONDS = 15.0  # the pairs of one target turn together: one wake-up, one entry in the history; targets spread
+
+logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,8 @@ class Pair:
         self.name = f"{target}/{collector.title}"
         self.failures = 0
         self.abandoned_total = 0
+        self.due_at: float | None = None
+        """The monotonic moment for which the next turn was decided; None before the first decision."""
         self._begun = False
         self._lane = lane
         self._spending = spending
@@ -57,6 +63,11 @@ class Pair:
         """The configured cadence."""
         return float(self.collector.settings.every)
 
+    @property
+    def _lane_wait_seconds(self) -> float:
+        """What turns seldom may wait long: each one before it is bounded, and giving up would cost a whole beat."""
+        return max(LANE_WAIT_SECONDS, self.every_seconds)
+
     def hurry(self) -> None:
         """Do not wait for the beat: the target has just come back."""
         self._hurry.set()
@@ -65,22 +76,26 @@ class Pair:
         """Turn for ever; so many targets begin together."""
         due = first_turn(self.name, self._clock.monotonic(), beginning, self.every_seconds)
         while True:
+            self.due_at = due.at
             await self._rest(due)
-            turned = await self.turn()
-            due = turned.due
-            deliver(turned)
+            due = Due(at=self._clock.monotonic() + self.every_seconds, reason="a fault of our own")
+            try:
+                turned = await self.turn()
+                due = turned.due
+                deliver(turned)
+            except Exception:  # a loop of its own: whoever stumbles over one turn must not end all that follow
+                logger.exception("turn_lost", pair=self.name)
 
     async def turn(self) -> Turned:
         """Measure once, whatever happens within a bounded time."""
-        started = self._clock.now()
-        collection = await self._in_lane(started)
+        collection = await self._in_lane()
         now = self._clock.monotonic()
         source = self.collector.source
         self._spending.note(now, source.spent_seconds - source.asked_seconds, beginning=not self._begun)
         self._begun = True
         stretch = self._spending.stretch(now)
         due = self._due(now, stretch, collection.failure)
-        fresh_seconds = FRESH_FOR_BEATS * self.every_seconds * stretch + self.collector.settings.timeout
+        fresh_seconds = FRESH_FOR_BEATS * stretched(self.every_seconds, stretch) + self.collector.settings.timeout
         return Turned(collection=collection, fresh_until=now + fresh_seconds, due=due)
 
     def _due(self, now: float, stretch: float, failure: Failure | None) -> Due:
@@ -99,13 +114,13 @@ class Pair:
             pass
         self._hurry.clear()
 
-    async def _in_lane(self, started: float) -> Collection:
+    async def _in_lane(self) -> Collection:
         """Wait for the lane apart from the deadline: a turn's time must not run out while another holds the line."""
         if not await self._enter_lane():
-            detail = f"{LANE_WAIT_SECONDS:.0f} s behind the other collectors of this target"
-            return self._collection(started, 0.0, Failure(reason=Reason.STUCK, detail=detail))
+            detail = f"{self._lane_wait_seconds:.0f} s behind the other collectors of this target"
+            return self._collection(self._clock.now(), 0.0, Failure(reason=Reason.STUCK, detail=detail))
         try:
-            began = self._clock.monotonic()
+            started, began = self._clock.now(), self._clock.monotonic()
             outcome = await self._measured(began)
             return self._collection(started, self._clock.monotonic() - began, outcome)
         finally:
@@ -115,7 +130,7 @@ class Pair:
         if not self._lane.locked():
             return await self._lane.acquire()
         try:
-            async with asyncio.timeout(LANE_WAIT_SECONDS):
+            async with asyncio.timeout(self._lane_wait_seconds):
                 return await self._lane.acquire()
         except TimeoutError:
             return False
@@ -170,4 +185,5 @@ class Pair:
             gaps=found.gaps,
             rows=found.rows,
             failure=outcome if isinstance(outcome, Failure) else None,
+            asks=self.collector.asks,
         )

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+
 from collectors.contract import Collector, Kind, Source
 from daemon.pacing import Spending
 from daemon.turns import Pair, Turned
@@ -15,6 +17,8 @@ from toban.status import NOT_OFFERED, PairStanding, TargetStanding
 
 CLOSE_SECONDS = 3.0
 TELLS_NOTHING = frozenset({Reason.STUCK, Reason.INTERNAL})  # of whether the target is up
+
+logger = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -86,6 +90,9 @@ class Watch:
                 await self.source.close()
         except TimeoutError:
             self.source.abandon()
+        except Exception:  # one that stumbles while it says goodbye must not keep all others from it
+            logger.exception("not_parted", target=self.name)
+            self.source.abandon()
 
     async def once(self, slowest_seconds: float) -> list[Turned]:
         """One turn of each pair that is no slower, one after the other: for what measures without a daemon."""
@@ -125,14 +132,28 @@ class Watch:
                 pair.hurry()
 
     @property
-    def touched_at(self) -> float:
-        """The monotonic moment of the last turn that ended, or of the start."""
-        return self._opened_at if self.tried_at is None else self.tried_at
+    def asked(self) -> bool:
+        """Whether anything asks the target at all: else nothing tries it, and nobody waits for that."""
+        return bool(self._asking)
+
+    @property
+    def expected_at(self) -> float:
+        """The monotonic moment since when the target might have been tried: the last turn that ended, or the start.
+
+        A pair that is put off (it fails, or costs too much) is expected no sooner than it was put off to.
+        """
+        due = [pair.due_at for pair in self.pairs if pair.due_at is not None and pair.collector.asks]
+        return max(self._opened_at if self.tried_at is None else self.tried_at, min(due, default=self._opened_at))
 
     @property
     def shortest_every_seconds(self) -> float:
         """The cadence of the pair that turns most often."""
         return min((pair.every_seconds for pair in self.pairs), default=0.0)
+
+    @property
+    def longest_turn_seconds(self) -> float:
+        """What the slowest of its pairs may take; others of its lane wait for it meanwhile."""
+        return max((float(pair.collector.settings.timeout) for pair in self.pairs), default=0.0)
 
     @property
     def abandoned_total(self) -> int:
@@ -151,6 +172,7 @@ class Watch:
             hint=self.failure.hint if self.failure else "",
             last_success_at=max((at for at in asked if at is not None), default=None),
             pairs=pairs,
+            asked=self.asked,
         )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.core import Metric as Family
 
+from daemon.disk import Disk
 from daemon.documents import Document, metric_documents, own_documents
 from daemon.http.exposition import Exposition, Format
 from daemon.http.sections import Section
@@ -35,6 +36,7 @@ class World:
     current: Current = field(default_factory=Current)
     instruments: Instruments = field(default_factory=Instruments)
     exposition: Exposition = field(default_factory=Exposition)
+    disk: Disk = field(default_factory=Disk)
     watches: dict[str, Watch] = field(default_factory=dict)
     duty: "Duty | None" = None  # who judges and tells; None until it is started
     backups: "Keeping | None" = None  # who keeps backups; None where none are configured
@@ -56,7 +58,8 @@ class World:
     def page_of(self, target: str, form: Format) -> Iterator[Section | None]:
         """`/probe`: one target's values alone."""
         collections = [c for c in self.current.collections(self.clock.monotonic()) if c.target == target]
-        own = Standings(lambda: [self.watches[target]], lambda: ())
+        watch = self.watches[target]
+        own = Standings(lambda: [watch], lambda: ())
         return self.exposition.page(collections, own, form, scope=target)
 
     def values(self, pattern: str, target: str | None) -> list[Document]:
@@ -65,11 +68,17 @@ class World:
         own = own_documents(self.own.collect(), pattern, target, self.clock.now(), self.zone)
         return [*metric_documents(measured, self.zone), *own]
 
+    def knows(self, target: str) -> bool:
+        """Whether there is this target; or values that stand under its name, as Toban's own do."""
+        return target in self.watches or any(
+            collection.target == target for collection in self.current.collections(self.clock.monotonic())
+        )
+
     def status(self) -> Status:
         """Overall health, with every reason."""
         standings = [watch.standing() for watch in self.watches.values()]
         return judge(standings, self.components(), self.clock.now())
 
     def untried(self) -> list[str]:
-        """The targets that no collector has tried yet."""
-        return [watch.name for watch in self.watches.values() if watch.tried_at is None]
+        """The targets that a collector is to try and none has yet."""
+        return [watch.name for watch in self.watches.values() if watch.asked and watch.tried_at is None]

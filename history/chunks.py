@@ -1,17 +1,28 @@
-"""Reading and placing the packed stretches, and what is still in the journal."""
+"""Reading and placing the packed stretches, and what is still in the journal.
+
+A stretch whose bytes a disk has spoilt is told in the log and passed over: it is hours of one series, and no reason to
+part from a year of all of them. SQLite itself finds nothing wrong with such a file.
+"""
 
 import sqlite3
 from array import array
 from collections import defaultdict
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from typing import TypeVar
+
+import structlog
 
 from history.entries import ids_of, unpack_entry
-from history.packing import pack_readings, pack_slots, unpack_readings, unpack_slots
+from history.packing import PackingError, pack_readings, pack_slots, unpack_readings, unpack_slots
 from history.rates import LONGEST_GAP_SECONDS, Reading
 from history.readings import overlay, settle
 from history.retention import COARSE, FINE, RAW, Resolution
 from history.slots import Slot, counter_slots, gauge_slots, merge_slots, overlay_slots
 from history.sql import query
+
+T = TypeVar("T")
+logger = structlog.get_logger(__name__)
 
 
 class Arrived:
@@ -49,7 +60,7 @@ def journal(
 def lay_readings(connection: sqlite3.Connection, series_id: int, start: int, readings: list[Reading]) -> None:
     """Put an hour's readings of a series into their chunk, over what it has."""
     row = connection.execute(query("chunk_get"), (RAW.seconds, start, series_id)).fetchone()
-    whole = overlay(unpack_readings(row[0]), readings) if row else readings
+    whole = overlay(_unpacked(unpack_readings, row[0]), readings) if row else readings
     connection.execute(query("chunk_put"), (RAW.seconds, start, series_id, pack_readings(whole)))
 
 
@@ -58,14 +69,14 @@ def lay_slots(
 ) -> None:
     """Put a stretch's slots of a series into their chunk, over what it has."""
     row = connection.execute(query("chunk_get"), (resolution.seconds, start, series_id)).fetchone()
-    whole = overlay_slots(unpack_slots(row[0]), slots) if row else slots
+    whole = overlay_slots(_unpacked(unpack_slots, row[0]), slots) if row else slots
     connection.execute(query("chunk_put"), (resolution.seconds, start, series_id, pack_slots(whole)))
 
 
 def packed_readings(connection: sqlite3.Connection, series_id: int, begin: int, end: int) -> list[Reading]:
     """The packed readings of a series in the chunks that begin within a span."""
     rows = connection.execute(query("chunk_between"), (RAW.seconds, begin, end, series_id))
-    return [reading for (body,) in rows for reading in unpack_readings(body)]
+    return [reading for (body,) in rows for reading in _unpacked(unpack_readings, body)]
 
 
 def packed_slots(
@@ -73,7 +84,7 @@ def packed_slots(
 ) -> list[Slot]:
     """The packed slots of a series in the chunks that begin within a span."""
     rows = connection.execute(query("chunk_between"), (resolution.seconds, begin, end, series_id))
-    return [slot for (body,) in rows for slot in unpack_slots(body)]
+    return [slot for (body,) in rows for slot in _unpacked(unpack_slots, body)]
 
 
 def coarser(connection: sqlite3.Connection, resolution: Resolution, series_id: int, start: int) -> list[Slot]:
@@ -87,8 +98,16 @@ def coarser(connection: sqlite3.Connection, resolution: Resolution, series_id: i
         return gauge_slots(readings, FINE.seconds)
     span = (RAW.seconds, end, end + int(LONGEST_GAP_SECONDS), series_id)
     row = connection.execute(query("chunk_next"), span).fetchone()
-    following = unpack_readings(row[0])[:1] if row else []
+    following = _unpacked(unpack_readings, row[0])[:1] if row else []
     return counter_slots(readings + following, FINE.seconds, end)
+
+
+def _unpacked(unpack: Callable[[bytes], list[T]], body: bytes) -> list[T]:
+    try:
+        return unpack(body)
+    except PackingError as error:
+        logger.warning("history_chunk_spoilt", why=str(error)[:200])
+        return []
 
 
 def _is_counter(connection: sqlite3.Connection, series_id: int) -> bool:

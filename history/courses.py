@@ -9,6 +9,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from itertools import chain
+from math import isfinite
 from typing import NamedTuple, Protocol
 
 from history.reading import SeriesHistory
@@ -17,6 +18,7 @@ from toban.samples import Collection
 
 MOST_COURSES = 5000  # of all targets; one more is left out until an old one has gone
 SWEEP_SECONDS = 3600.0
+MISSED_BEATS = 2.5  # of a series measured seldom, after which it is gone
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -61,11 +63,12 @@ class Remembered(Protocol):
 class Course:
     """One series: its means a step, at their mean moments, so that steady growth stays a straight line."""
 
-    __slots__ = ("_long", "_short", "last", "seen_at")
+    __slots__ = ("_beat_seconds", "_long", "_short", "last", "seen_at")
 
     def __init__(self) -> None:
         self._long = _Means(LONG)
         self._short = _Means(SHORT)
+        self._beat_seconds = 0.0
         self.last = 0.0
         self.seen_at = 0.0
 
@@ -73,9 +76,14 @@ class Course:
         """One reading. Where the clock was set back, what came before is forgotten: its moments mean nothing now."""
         if at < self.seen_at:
             self._long, self._short = _Means(LONG), _Means(SHORT)
+        self._beat_seconds = max(0.0, at - self.seen_at) if self.seen_at else 0.0
         self._long.add(at, value)
         self._short.add(at, value)
         self.last, self.seen_at = value, at
+
+    def fresh(self, now: float, stale_seconds: float) -> bool:
+        """Whether it is measured still: seen within the bound, or within some of its own beats where it is slower."""
+        return now - self.seen_at <= max(stale_seconds, MISSED_BEATS * min(self._beat_seconds, DAY))
 
     def precede(self, look: Look, places: Iterable[Place]) -> None:
         """What the file knows of the time before the first reading."""
@@ -149,7 +157,7 @@ class Courses:
     def offer(self, collection: Collection) -> None:
         """Take in what is followed of a collection."""
         for sample in collection.samples:
-            if sample.metric.name in self._metrics:
+            if sample.metric.name in self._metrics and isfinite(sample.value):
                 labels = tuple(zip(sample.metric.labels, sample.labels, strict=True))
                 key = SeriesKey(collection.target, sample.metric.name, labels)
                 course = self._course(key, sample.taken_at)

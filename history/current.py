@@ -32,7 +32,7 @@ class Current:
         """Take in one turn. One that failed because its target is down drops all that the target had."""
         if collection.failure is None:
             self._held[collection.target, collection.collector] = Held(collection=collection, expires_at=expires_at)
-        elif collection.failure.down:
+        elif collection.down:
             self.forget(collection.target)
 
     def forget(self, target: str, collector: str | None = None) -> None:

@@ -5,7 +5,6 @@ import sqlite3
 from pathlib import Path
 
 from history.migration import ForeignStateError, NewerStateError
-from history.packing import PackingError
 from toban.outcomes import Failure, Reason
 
 _BY_CODE = {
@@ -23,7 +22,9 @@ _BY_ERRNO = {
     errno.EDQUOT: (Reason.FULL, "raise the quota; Toban goes on by itself"),
     errno.EROFS: (Reason.PRIVILEGE, "mount it for writing, or name another place under `state`"),
 }
-_PRIMARY = 0xFF  # the low byte of an extended result code
+PRIMARY_CODE = 0xFF  # the low byte of an extended result code
+OURS = (sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.IntegrityError, sqlite3.DataError)
+"""What no disk does: something was to be written that cannot be, and could not be the next time either."""
 
 
 class VanishedStateError(Exception):
@@ -43,12 +44,9 @@ def explain(error: BaseException, path: Path) -> Failure:
     """The typed reason why nothing can be written to (or read from) the state file."""
     detail = f"{path}: {' '.join(str(error).split()) or type(error).__name__}"
     if isinstance(error, sqlite3.Error):
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_IOERR) & _PRIMARY
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_IOERR) & PRIMARY_CODE
         reason, hint = _BY_CODE.get(code, (Reason.UNREACHABLE, "look at the disk, and at the system's log"))
         return Failure(reason=reason, detail=detail, hint=hint)
-    if isinstance(error, PackingError):
-        hint = "the file is set aside and a new one begun"
-        return Failure(reason=Reason.CORRUPT, detail=f"{path}: a chunk that cannot be unpacked: {error}", hint=hint)
     if isinstance(error, OSError) and error.errno in _BY_ERRNO:
         reason, hint = _BY_ERRNO[error.errno]
         return Failure(reason=reason, detail=detail, hint=hint)

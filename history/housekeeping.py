@@ -122,7 +122,7 @@ def _sweep(
 ) -> Iterator[None]:
     """Once a day: series and statements of which nothing is left, and what collectors said of targets long gone."""
     row = connection.execute(query("fact_get"), (_SWEPT,)).fetchone()
-    if row and present_at - row[0] < DAY:
+    if row and 0 <= present_at - row[0] < DAY:
         return
     with transaction(connection):
         connection.execute(query("series_forget"), (expired * 1000,))

@@ -34,7 +34,7 @@ def pack_readings(readings: Sequence[Reading]) -> bytes:
 def unpack_readings(body: bytes) -> list[Reading]:
     """The readings again."""
     moments, values = _columns(body, 2)
-    return list(zip(map(int, moments), values, strict=True))
+    return list(zip(_integral(moments), values, strict=True))
 
 
 def pack_slots(slots: Sequence[Slot]) -> bytes:
@@ -47,7 +47,7 @@ def pack_slots(slots: Sequence[Slot]) -> bytes:
 def unpack_slots(body: bytes) -> list[Slot]:
     """The slots again."""
     at, count, *numbers = _columns(body, len(Slot._fields))
-    return list(map(Slot._make, zip(map(int, at), map(int, count), *numbers, strict=True)))
+    return list(map(Slot._make, zip(_integral(at), _integral(count), *numbers, strict=True)))
 
 
 def _deflate(count: int, columns: list[bytes]) -> bytes:
@@ -62,9 +62,16 @@ def _columns(body: bytes, number: int) -> list[list[float]]:
         for _ in range(number):
             column, offset = _column(raw, offset, count)
             found.append(column)
-    except (zlib.error, struct.error, KeyError) as error:
+    except (zlib.error, struct.error, KeyError, ValueError) as error:
         raise PackingError(str(error)) from error
     return found
+
+
+def _integral(column: Sequence[float]) -> list[int]:
+    try:
+        return list(map(int, column))
+    except (ValueError, OverflowError) as error:
+        raise PackingError(str(error)) from error
 
 
 def _column(raw: bytes, offset: int, count: int) -> tuple[list[float], int]:
@@ -72,6 +79,8 @@ def _column(raw: bytes, offset: int, count: int) -> tuple[list[float], int]:
     offset += _COLUMN.size
     if kind == _XORED:
         end = offset + 8 * count
+        if end > len(raw):  # or a count that is none would ask for all the memory there is
+            raise PackingError(f"{count} numbers in {len(raw)} bytes")
         return _unxored(_gathered(raw[offset:end], 8), count), end
     end = offset + kind * max(count - 1, 0)
     steps = struct.unpack(f"<{max(count - 1, 0)}{_WIDTHS[kind]}", _gathered(raw[offset:end], kind))

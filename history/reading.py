@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from history.chunks import Arrived, journal
-from history.failures import explain
+from history.failures import PRIMARY_CODE, explain
 from history.migration import STATE, Line, check_ours, version_of
-from history.packing import PackingError
 from history.past import Point, condense, past
 from history.sql import query
 from history.statefile import FAILURES
@@ -184,8 +183,21 @@ def open_reader(path: Path) -> Iterator[Reader]:
 
 
 def connect_for_reading(path: Path, line: Line = STATE) -> sqlite3.Connection:
-    """A connection that cannot write, to a file of this line; raises where it is none."""
-    url = f"file://{quote(str(path.resolve()))}?mode=ro"
+    """A connection that cannot write, to a file of this line; raises where it is none.
+
+    Where nothing can be made beside it (a disk mounted read-only) SQLite cannot read a file with a log, but as one that
+    nobody changes: which it is while there is no log.
+    """
+    try:
+        return _connected(path, line, "mode=ro")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & PRIMARY_CODE != sqlite3.SQLITE_CANTOPEN or Path(f"{path.resolve()}-wal").exists():
+            raise
+    return _connected(path, line, "mode=ro&immutable=1")
+
+
+def _connected(path: Path, line: Line, how: str) -> sqlite3.Connection:
+    url = f"file://{quote(str(path.resolve()))}?{how}"
     connection = sqlite3.connect(url, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         check_ours(connection, line)
@@ -209,7 +221,7 @@ def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
 def _explained(path: Path) -> Iterator[None]:
     try:
         yield
-    except (*FAILURES, PackingError) as error:
+    except FAILURES as error:
         failure: Failure = explain(error, path)
         hint = "the daemon sets it aside and begins a new one" if failure.reason is Reason.CORRUPT else failure.hint
         raise UnavailableError("history", failure.detail, hint) from error

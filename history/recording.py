@@ -12,6 +12,7 @@ from typing import Final
 
 import structlog
 
+from history.catalogue import MOST_SERIES
 from history.entries import Entry, Shapes
 from history.retention import Retention, present
 from history.statefile import FAILURES, StateFile
@@ -48,6 +49,7 @@ class History:
         self._offered = asyncio.Event()
         self._clock_offset = clock.now() - clock.monotonic()
         self._tended_at: float | None = None
+        self._told_full = False
         self._closed = False
 
     @classmethod
@@ -82,8 +84,8 @@ class History:
     async def run(self) -> None:
         """Write and keep house until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_supervised(self._write_on))
-            tasks.create_task(_supervised(self._tend_on))
+            tasks.create_task(_supervised(self._write_on, COMMIT_SECONDS))
+            tasks.create_task(_supervised(self._tend_on, TEND_SECONDS))
 
     async def flush(self) -> bool:
         """Commit what waits; False where it could not be done now. A commit once begun is not cancelled halfway."""
@@ -133,15 +135,36 @@ class History:
             if not batch:
                 return True
             try:
-                self.dropped += await self._file.call(store.write, batch)
+                self._note_lost(await self._file.call(store.write, batch))
             except FAILURES as error:
                 self._put_back(batch, weight)
                 await self._file.give_up(error)
                 return False
-            except Exception:  # counted as lost, and raised again
-                self.dropped += sum(len(entry.values) for entry in batch)
-                raise  # a fault of our own, and the same batch would meet it again
+            except Exception:  # a fault of our own, and the same batch would meet it again
+                logger.exception("history_fault")
+                return await self._one_by_one(store, batch)
             return True
+
+    async def _one_by_one(self, store: Store, batch: deque[Entry]) -> bool:
+        """What cannot be written costs its own entry, and none of the others."""
+        while batch:
+            try:
+                self._note_lost(await self._file.call(store.write, (batch[0],)))
+            except FAILURES as error:
+                self._put_back(batch, sum(entry.weight for entry in batch))
+                await self._file.give_up(error)
+                return False
+            except Exception:  # noqa: BLE001 - it was told of the batch as a whole
+                self.dropped += len(batch[0].values)
+            batch.popleft()
+        return True
+
+    def _note_lost(self, readings: int) -> None:
+        """There is no room for more series: counted each time, and told once."""
+        if readings and not self._told_full:
+            self._told_full = True
+            logger.warning("history_full_of_series", most=MOST_SERIES, path=str(self.path))
+        self.dropped += readings
 
     async def _recall(self, target: str, name: str) -> str | None:
         async with self._file.turn:  # whatever was being written is in the file by now, or waits again
@@ -193,7 +216,7 @@ class History:
         present_at = present(store.fact(_PRESENT), now, elapsed, started=started)
         store.remember(_PRESENT, present_at)
         self._tended_at = monotonic
-        return store.chores(now, present_at, self._retention)
+        return store.chores(now, min(present_at, now), self._retention)
 
 
 def _step(steps: Iterator[None]) -> bool:
@@ -201,11 +224,11 @@ def _step(steps: Iterator[None]) -> bool:
     return next(steps, _DONE) is not _DONE
 
 
-async def _supervised(turn: Callable[[], Awaitable[None]]) -> None:
-    """One turn after another. A fault of our own is said loudly and costs that turn alone, never the watch."""
+async def _supervised(turn: Callable[[], Awaitable[None]], pause_seconds: float) -> None:
+    """One turn after another. A fault of our own is said loudly and costs that turn and a pause, never the watch."""
     while True:
         try:
             await turn()
         except Exception:  # a loop of its own: it must outlive any fault
             logger.exception("history_fault")
-            await asyncio.sleep(COMMIT_SECONDS)
+            await asyncio.sleep(pause_seconds)

@@ -43,7 +43,8 @@ def present(stored: float | None, now: float, elapsed_seconds: float, *, started
 
     A clock set wrongly into the future would expire everything at once. So the present moves on at twice the pace of
     real time at most, and by at most one more day at a start (`started`): after a week out of service it catches up
-    within a week, and a wrong clock costs a day's age at the far end. It never goes back.
+    within a week, and a wrong clock costs a day's age at the far end. It never goes back; whoever reckons ages takes
+    the clock where that is behind, or a file begun under a wrong clock would find all that it is given too old.
     """
     if stored is None:
         return now

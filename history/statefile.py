@@ -10,7 +10,6 @@ import structlog
 
 from history.failures import VanishedStateError, explain, is_corrupt
 from history.migration import ForeignStateError, NewerStateError
-from history.packing import PackingError
 from history.store import set_aside
 from history.worker import Worker
 from toban.clock import Clock
@@ -25,7 +24,6 @@ FAILURES = (
     NewerStateError,
     ForeignStateError,
     VanishedStateError,
-    PackingError,
 )
 P = ParamSpec("P")
 T = TypeVar("T")

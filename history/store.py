@@ -11,7 +11,7 @@ from pathlib import Path
 
 from history.catalogue import Catalogue
 from history.entries import Entry, pack_entry
-from history.failures import VanishedStateError
+from history.failures import OURS, VanishedStateError
 from history.housekeeping import chores
 from history.migration import STATE, Line, check_version, migrate, transaction
 from history.rates import BREAK
@@ -58,6 +58,9 @@ class Store:
         try:
             with transaction(self.connection):
                 return sum(self._write(entry) for entry in entries)
+        except OURS as error:
+            self.catalogue.forget()
+            raise ValueError(f"an entry that cannot be written: {error}") from error
         except BaseException:  # raised again, once what was begun is cleared away
             self.catalogue.forget()  # ids given in a transaction that was rolled back belong to nobody
             raise

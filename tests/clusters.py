@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -25,11 +24,12 @@ from tests.installations import (
     run,
     template,
 )
+from tests.ports import free_port, give_back
 from tests.waiting import eventually_sync
 
 __all__ = ["Cluster", "absence", "installations"]
 
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 STOP_SECONDS = 60.0  # thousands of files take their time to go
 STOP_SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 # Small, quick and private; nothing of it is worth a disk's time.
@@ -43,6 +43,7 @@ SETTINGS: Mapping[str, str] = {
     "lc_messages": "C",
     "timezone": "UTC",
     "log_timezone": "UTC",
+    "autovacuum_naptime": "1d",  # what a test sees is its own doing
 }
 # Lives as long as our end of its pipe: then it ends everything that works in the data directory, and removes it all.
 GUARDIAN = r"""
@@ -52,7 +53,6 @@ for process in /proc/[0-9]*; do
 done
 rm -rf "$1" || { sleep 1; rm -rf "$1"; }
 """
-_ports_given: set[int] = set()
 
 
 class Cluster:
@@ -129,8 +129,9 @@ class Cluster:
         """End the server at once and remove all its files. It may be called twice."""
         with suppress(subprocess.TimeoutExpired):
             self.stop("immediate")  # the guardian could do it, but would leave orphans for init to reap
-        self._guardian.communicate(timeout=STOP_SECONDS)
-        _ports_given.discard(self.port)
+        if self._guardian.returncode is None:  # the second time the port may be another's
+            self._guardian.communicate(timeout=STOP_SECONDS)
+            give_back(self.port)
         if self._server is not None:
             self._server.wait(STOP_SECONDS)
             self._server = None
@@ -156,7 +157,7 @@ class Cluster:
 
     async def connect(self, database: str = "postgres", user: str = superuser, **options: Any) -> Any:  # noqa: ANN401 - asyncpg ships no types
         """A connection of asyncpg; the caller closes it."""
-        return await asyncpg.connect(self.dsn(database, user), timeout=10, **options)
+        return await asyncpg.connect(self.dsn(database, user), timeout=60, **options)
 
     async def execute(self, sql: str, database: str = "postgres") -> None:
         """Run statements as the superuser, on a connection of their own."""
@@ -164,7 +165,7 @@ class Cluster:
         try:
             await connection.execute(sql, timeout=60)
         finally:
-            await connection.close(timeout=5)
+            await connection.close(timeout=60)
 
     def psql(self, sql: str, database: str = "postgres", user: str = superuser) -> str:
         """Run statements with psql, for where no event loop turns; the rows, unaligned."""
@@ -221,17 +222,6 @@ class Cluster:
         return [postmaster, *postmaster.children(recursive=True)]
 
 
-def free_port() -> int:
-    """A free TCP port below those the kernel hands out, so that a server that is down keeps its own."""
-    first = os.getpid() * 64 % 12000  # each process begins elsewhere
-    for step in range(12000):
-        port = 20000 + (first + step) % 12000
-        if port not in _ports_given and _is_free(port):
-            _ports_given.add(port)
-            return port
-    raise RuntimeError("no free port between 20000 and 32000")
-
-
 def _signal(number: signal.Signals, processes: Iterable[psutil.Process]) -> None:
     for process in processes:
         with suppress(psutil.NoSuchProcess):
@@ -246,16 +236,6 @@ def _halt(processes: list[psutil.Process]) -> None:
 def _halted(process: psutil.Process) -> bool:
     with suppress(psutil.NoSuchProcess):
         return process.status() in {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE}
-    return True
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
     return True
 
 

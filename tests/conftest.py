@@ -6,7 +6,7 @@ from typing import Protocol
 from uuid import uuid4
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.builders import ManualClock
 from tests.clusters import Cluster, absence, installations
@@ -35,6 +35,8 @@ __all__ = [
     "pytest_terminal_summary",
 ]
 
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # others work here
+settings.load_profile("unhurried")
 settings.register_profile("quick", max_examples=25)  # `make check`; `make test` takes hypothesis' own hundred
 MAJORS = tuple(installations())
 SHARED_FIXTURES = ("postgres", "postgres15", "postgres16", "postgres18")

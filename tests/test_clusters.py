@@ -1,5 +1,6 @@
 """The servers that other tests stand on: they start, fail and vanish as promised."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,9 +9,10 @@ import asyncpg
 import psutil
 import pytest
 
-from tests.clusters import Cluster, free_port, installations
+from tests.clusters import Cluster, installations
 from tests.conftest import NewCluster, StandbyOf
 from tests.installations import absence
+from tests.ports import HANDED_OUT, SPAN, _claimed, free_port
 from tests.waiting import eventually, eventually_sync
 
 pytestmark = pytest.mark.integration
@@ -152,6 +154,20 @@ def test_dsn_carries_names_that_need_escaping(new_cluster: NewCluster) -> None:
 def test_free_ports_are_given_once() -> None:
     """Two servers that are both down never get the same port."""
     assert len({free_port() for _ in range(50)}) == 50
+
+
+def test_free_port_of_another_process_is_given_to_nobody_else_while_that_one_lives() -> None:
+    """Though nobody listens there yet; and it lies below those that connections are given."""
+    code = "import sys\nfrom tests.ports import free_port\nprint(free_port(), flush=True)\nsys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        port = int(other.stdout.readline())
+        assert port < max(1024 + SPAN, int(HANDED_OUT.read_text().split()[0]))
+        assert _claimed(port) is None
+        other.kill()
+    os.close(eventually_sync(lambda: _claimed(port)) or -1)
 
 
 def test_absence_names_what_would_help() -> None:

@@ -183,6 +183,7 @@ class Delivery:
     receipt: Mapping[str, str] = field(default_factory=dict)
     after_seconds: float | None = None  # when the provider wants to hear from us again
     unsure: bool = False  # it was handed over, but no answer came: it may have arrived
+    partly: bool = False  # some of its receivers have it: the channel works, and holds up nothing else
 
 
 class Standing(StrEnum):
@@ -212,7 +213,7 @@ class Notice:
     detail: str = ""  # of the last attempt
     receipt: Mapping[str, str] = field(default_factory=dict)
     action: Action | None = None
-    perhaps_sent: bool = False  # it was in flight when the daemon died
+    perhaps_sent: bool = False  # handed over, or in flight when the daemon died, and no answer is known
     kept: bool = True  # False: the state disk would not take it; it goes out all the same, and says so
 
 

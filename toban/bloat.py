@@ -15,6 +15,8 @@ class Bloat:
     bloat_bytes: float
     exact: bool = False
     """Counted by pgstattuple; else estimated by statistics."""
+    standby: bool = False
+    """Seen on a standby, where nothing can be rebuilt."""
 
     @property
     def ratio(self) -> float:

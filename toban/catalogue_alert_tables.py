@@ -86,7 +86,7 @@ ALERT_TABLES: dict[str, tuple[str, str]] = {
     "alerts.what.escalated": ("escalated", "エスカレーション"),
     "alerts.what.repeated": ("repeated", "再通知"),
     "alerts.what.acknowledged": ("acknowledged", "対応開始"),
-    "alerts.what.lapsed": ("acknowledgement lapsed", "対応期限切れ"),
+    "alerts.what.lapsed": ("acknowledgement lapsed", "対応中解除"),
     "alerts.what.no_data": ("no data", "データなし"),
     "alerts.what.resolved": ("resolved", "解消"),
     "alerts.what.digest": ("digest", "まとめ"),
@@ -106,6 +106,10 @@ ALERT_TABLES: dict[str, tuple[str, str]] = {
     "alerts.from_book": (
         "the daemon does not answer ({why}); this is what the book has",
         "デーモンが応答しないため({why})、記録から表示します",
+    ),
+    "alerts.no_daemon": (
+        "the daemon is not running, so nobody watches; this is what its book has",
+        "デーモンが起動していないため監視は行われていません。記録から表示します",
     ),
     "alerts.acknowledged": ("{id} is yours, {who}: {what}", "{id} は {who} さんが対応中です: {what}"),
     "alerts.acknowledged_until": (

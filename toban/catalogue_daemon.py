@@ -2,7 +2,6 @@
 
 DAEMON: dict[str, tuple[str, str]] = {
     # STATUS= to systemd: one sentence per round.
-    "daemon.starting": ("starting; targets: {targets}", "起動中、監視対象 {targets} 件"),
     "daemon.round": (
         "targets answering: {answering} of {targets}; values: {values}; slowest turn: {slowest}",
         "監視対象 {targets} 件中 {answering} 件が応答、値 {values} 件、最長の収集 {slowest}",
@@ -11,27 +10,7 @@ DAEMON: dict[str, tuple[str, str]] = {
         "targets answering: {answering} of {targets}; down: {down}; values: {values}; slowest turn: {slowest}",
         "監視対象 {targets} 件中 {answering} 件が応答、停止 {down}、値 {values} 件、最長の収集 {slowest}",
     ),
-    "daemon.idle": ("no targets are configured", "監視対象が設定されていません"),
-    "daemon.reloading": ("reading the configuration again", "設定を再読み込み中"),
-    "daemon.reloaded": (
-        "configuration in force; targets added: {added}, removed: {removed}, changed: {changed}",
-        "設定を反映しました(監視対象: 追加 {added}、削除 {removed}、変更 {changed})",
-    ),
-    "daemon.reload_refused": (
-        "the new configuration is refused, the former one stays in force; problems: {problems}",
-        "新しい設定を拒否し、以前の設定を継続します(問題 {problems} 件)",
-    ),
-    "daemon.stopping": ("stopping", "停止処理中"),
-    "daemon.stopped": ("stopped; nothing was lost", "停止しました(データの損失はありません)"),
-    "daemon.started": ("watching; metrics at {url}", "監視を開始しました(メトリクス: {url})"),
-    "daemon.no_history": (
-        "the history cannot be written ({reason}); the watch goes on without it",
-        "履歴を書き込めません({reason})。監視は継続します",
-    ),
     # `toban config`.
-    "config.fine": ("{file}: no problems; targets: {targets}", "{file}: 問題はありません(監視対象 {targets} 件)"),
-    "config.problems": ("problems: {problems}", "問題: {problems} 件"),
-    "config.defaults": ("no configuration file; the defaults are in force", "設定ファイルなし(既定値を使用)"),
     # `toban demo`.
     "demo.starting": ("starting a throw-away PostgreSQL {version}", "使い捨ての PostgreSQL {version} を起動しています"),
     "demo.loading": ("making tables and a little load", "テーブルを作成し、軽い負荷をかけています"),
@@ -44,10 +23,6 @@ DAEMON: dict[str, tuple[str, str]] = {
     "demo.cleaning": ("removing everything", "すべて削除しています"),
     "demo.cleaned": ("everything is removed", "すべて削除しました"),
     "demo.kept": ("kept in {directory}", "{directory} に保存しました"),
-    "demo.no_server": (
-        "no PostgreSQL server program on this machine",
-        "このマシンに PostgreSQL のサーバプログラムがありません",
-    ),
     "demo.heard": ("told: {title}", "通知: {title}"),
     "demo.heard.nothing": (
         "nothing yet; the queue at the till is told within a minute",
@@ -78,7 +53,6 @@ DAEMON: dict[str, tuple[str, str]] = {
     "demo.measured": ("what was measured", "計測結果"),
     "demo.all_worked": ("every collector measured", "すべてのコレクタが計測に成功しました"),
     "demo.not_all_worked": ("collectors without values: {collectors}", "値を取得できなかったコレクタ: {collectors}"),
-    "demo.live": ("live values", "現在値"),
     "demo.connections": ("connections", "接続数"),
     "demo.transactions": ("transactions per second", "トランザクション/秒"),
     "demo.cache_hit": ("cache hit", "キャッシュヒット率"),

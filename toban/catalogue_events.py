@@ -16,6 +16,7 @@ EVENTS: dict[str, tuple[str, str]] = {
     "event.setting_changed": ("setting changed", "設定の変更"),
     "event.restart_pending": ("waits for a restart", "再起動待ち"),
     "event.restarted": ("restarted", "再起動"),
+    "event.replaced": ("another server answers", "別のサーバに切り替わり"),
     "event.promoted": ("promoted to primary", "プライマリへ昇格"),
     "event.demoted": ("became a standby", "スタンバイへ降格"),
     "event.upgraded": ("other version", "バージョンの変更"),

@@ -22,15 +22,6 @@ HEALTH: dict[str, tuple[str, str]] = {
     "state.disabled": ("disabled", "無効"),
     "state.stale": ("stale", "更新停止"),
     # Components of the daemon.
-    "component.daemon": ("daemon", "デーモン"),
-    "component.loop": ("event loop", "イベントループ"),
-    "component.history": ("history", "履歴"),
-    "component.state": ("state file", "状態ファイル"),
-    "component.http": ("HTTP", "HTTP"),
-    "component.host": ("host", "ホスト"),
-    "component.target": ("target {target}", "監視対象 {target}"),
-    "component.collector": ("collector {collector}", "コレクタ {collector}"),
-    "component.configuration": ("configuration", "設定"),
     # Kinds of target.
     "kind.postgresql": ("PostgreSQL", "PostgreSQL"),
     "kind.sqlite": ("SQLite", "SQLite"),
@@ -41,11 +32,7 @@ HEALTH: dict[str, tuple[str, str]] = {
     "status.title": ("Toban on {node}", "Toban({node})"),
     "status.no_daemon": ("the daemon is not running", "デーモンは起動していません"),
     "status.measured_now": ("measured once, just now", "今回 1 度だけ計測した値です"),
-    "status.no_targets": ("no targets are configured", "監視対象が設定されていません"),
-    "status.since": ("running since {since}", "{since} から稼働中"),
-    "status.last_success": ("last success {at}", "最終成功 {at}"),
     "status.never": ("never", "なし"),
-    "status.targets": ("targets answering: {answering} of {targets}", "応答中の監視対象: {answering}/{targets}"),
     "status.alerts": (
         "active alerts: {critical} critical, {warning} warning, {info} info",
         "発生中のアラート: 重大 {critical}、警告 {warning}、情報 {info}",
@@ -57,7 +44,6 @@ HEALTH: dict[str, tuple[str, str]] = {
     "status.no_alerts": ("no active alerts", "発生中のアラートはありません"),
     "status.reason": ("{reason}: {detail}", "{reason}: {detail}"),
     "status.hint": ("hint: {hint}", "対処: {hint}"),
-    "status.gap": ("{what}: left out {count} ({reason})", "{what}: {count} 件を除外({reason})"),
     # Why something is empty: one phrase for each toban.outcomes.Reason.
     "reason.privilege": ("privilege missing", "権限不足"),
     "reason.extension_missing": ("extension not installed", "拡張が未インストール"),

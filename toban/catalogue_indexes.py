@@ -135,12 +135,12 @@ INDEXES: dict[str, tuple[str, str]] = {
     ),
     "advice.indexes_never": (
         (
-            "Never advised: to drop what is unique, a primary key, backs a constraint or is a replica identity, or "
-            "what a standby reads."
+            "Never advised: to drop what is unique, a primary key, backs a constraint, serves a foreign key or is a "
+            "replica identity, or what a standby reads."
         ),
         (
-            "一意、主キー、制約を支えるもの、レプリカアイデンティティ、スタンバイで使われているインデックスの削除は勧め"
-            "ません。"
+            "一意、主キー、制約や外部キーを支えるもの、レプリカアイデンティティ、スタンバイで使われているインデックスの"
+            "削除は勧めません。"
         ),
     ),
     "advice.without": ("{target}: no advice on {what}: {why}", "{target}: {what} の推奨事項なし: {why}"),

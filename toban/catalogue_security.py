@@ -25,6 +25,10 @@ SECURITY: dict[str, tuple[str, str]] = {
         "ends soon; days left: {days} ({source})",
         "まもなく期限切れ(残り日数: {days}、{source})",
     ),
+    "advice.certificate_early": (
+        "is not valid yet; clients refuse it ({source})",
+        "まだ有効期間に入っていません。クライアントに拒否されます({source})",
+    ),
     # The machine.
     "advice.port_unexpected": (
         "{program} listens on {address}, and nobody expects it",

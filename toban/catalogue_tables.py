@@ -46,8 +46,6 @@ TABLES: dict[str, tuple[str, str]] = {
     "column.wait": ("waits for", "待機イベント"),
     # Titles.
     "table.targets": ("Targets", "監視対象"),
-    "table.components": ("Components", "構成要素"),
-    "table.metrics": ("Metrics now", "メトリクス(現在値)"),
     "table.history": ("{metric} since {since}", "{metric}({since} 以降)"),
     "table.statements": ("Statements by {order}, last {span}", "文の統計({order}順、直近 {span})"),
     "table.running": ("Running for long", "長時間実行中"),
@@ -56,9 +54,7 @@ TABLES: dict[str, tuple[str, str]] = {
     "order.calls": ("calls", "実行回数"),
     # Empty tables and odd rows.
     "empty.metrics": ("no metric matches {pattern}", "{pattern} に一致するメトリクスはありません"),
-    "empty.history": ("no history of {metric} since {since}", "{since} 以降の {metric} の履歴はありません"),
     "empty.statements": ("no statements in this span", "この期間に記録された文はありません"),
-    "empty.targets": ("no targets", "監視対象なし"),
     "statement.other": ("all others together", "その他の合計"),
     "statement.unknown": ("text not known", "文の内容は未取得"),
 }

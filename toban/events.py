@@ -10,6 +10,7 @@ class EventKind(StrEnum):
     SETTING_CHANGED = "setting_changed"  # in force now, with another value than before
     RESTART_PENDING = "restart_pending"  # changed in the files, in force after a restart
     RESTARTED = "restarted"
+    REPLACED = "replaced"  # another server answers: a failover, or one that was restored
     PROMOTED = "promoted"  # a standby has become a primary
     DEMOTED = "demoted"  # a primary has become a standby
     UPGRADED = "upgraded"  # another server version answers

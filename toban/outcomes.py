@@ -49,11 +49,13 @@ class Failure:
     reason: Reason
     detail: str
     hint: str = ""
+    partial: bool = False
+    """Another way into the target is open and answers: only what took this one is missing."""
 
     @property
     def down(self) -> bool:
         """Whether the target itself is to be called down."""
-        return self.reason in DOWN
+        return self.reason in DOWN and not self.partial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

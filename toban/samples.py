@@ -84,6 +84,13 @@ class Collection:
     gaps: tuple[Gap, ...] = ()
     rows: tuple[object, ...] = ()
     failure: Failure | None = field(default=None)
+    asks: bool = True
+    """Whether the target was asked: only then does a failure tell of the target."""
+
+    @property
+    def down(self) -> bool:
+        """Whether it says that the target is down."""
+        return self.asks and self.failure is not None and self.failure.down
 
 
 class Batch:

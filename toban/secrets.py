@@ -9,7 +9,10 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 MASK = "********"
 SECRET_PARAMETERS = frozenset({"password", "passwd", "sslpassword", "sig", "token", "key", "secret", "sslkey_password"})
 _PASSWORD_IN_URL = re.compile(r"(?P<head>\b[a-z][a-z0-9+.-]*://[^\s/@:]*):\S*@", re.IGNORECASE)
-_PASSWORD_IN_WORDS = re.compile(r"(?P<head>\b(?:password|passwd|sslpassword)\s*=\s*)(?:'[^']*'|\S+)", re.IGNORECASE)
+_PASSWORD_IN_WORDS = re.compile(r"(?P<head>(?:password|passwd)\s*=\s*)(?:'(?:[^'\\]|\\.)*'|\S+)", re.IGNORECASE)
+_PASSWORD_IN_SQL = re.compile(
+    r"(?P<head>\b(?:password|identified\s+by)\s+)'(?:[^'\\]|\\.|'')*'", re.IGNORECASE | re.DOTALL
+)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _PLACE = re.compile(r"(?:\[[0-9a-f:.]+\]|[^\[\]:]*)(?::(?P<port>[0-9]{1,5}))?", re.IGNORECASE)
 _PORT_MAX = 65535
@@ -172,4 +175,5 @@ def blot(text: str, *secrets: str) -> str:
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, MASK)
     text = _PASSWORD_IN_URL.sub(rf"\g<head>:{MASK}@", text)
+    text = _PASSWORD_IN_SQL.sub(rf"\g<head>'{MASK}'", text)
     return _PASSWORD_IN_WORDS.sub(rf"\g<head>{MASK}", text)

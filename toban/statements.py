@@ -66,7 +66,8 @@ _TOKEN = re.compile(
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 # What is assigned to a setting may be a bare word: SET app.token = abcdef.
 _ASSIGNMENT = re.compile(
-    r"\s*(?:ALTER\s+(?:SYSTEM|ROLE|USER|GROUP|DATABASE|FUNCTION|PROCEDURE|ROUTINE)\b.*?)?"
+    r"\s*(?:(?:ALTER|CREATE(?:\s+OR\s+REPLACE)?)\s+"
+    r"(?:SYSTEM|ROLE|USER|GROUP|DATABASE|FUNCTION|PROCEDURE|ROUTINE)\b.*?)?"
     r"\bSET\s+(?:SESSION\s+|LOCAL\s+)?[^\s=]+?\s*(?:=|\sTO\b)",
     re.IGNORECASE | re.DOTALL,
 )
@@ -78,9 +79,13 @@ def blot_literals(text: str) -> str:
 
     Names and parameters ($1) stay. Where the end of a literal cannot be told, nothing behind its start stays.
     """
-    blotted = "".join(_blotted(text))
-    assignment = _ASSIGNMENT.match(blotted)
-    return f"{assignment[0]} {BLOT}" if assignment else blotted
+    return ";".join(map(_unassigned, "".join(_blotted(text)).split(";")))
+
+
+def _unassigned(statement: str) -> str:
+    """One of several statements, whatever it is that it assigns blotted out."""
+    assignment = _ASSIGNMENT.match(statement)
+    return f"{assignment[0]} {BLOT}" if assignment else statement
 
 
 def _blotted(text: str) -> Iterator[str]:

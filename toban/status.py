@@ -61,6 +61,8 @@ class TargetStanding:
     hint: str = ""
     last_success_at: float | None = None
     pairs: tuple[PairStanding, ...] = ()
+    asked: bool = True
+    """Whether any collector asks it: of one that none does it can be told neither that it is up nor that it is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +77,17 @@ class Status:
 
 def judge_target(target: TargetStanding) -> Component:
     """A target that is down is critical; one whose collectors miss something is a warning; one untried is unknown."""
-    if target.up is None:
+    if target.up is None and target.asked:
         return Component(name=target.name, state=Health.UNKNOWN, reason="not tried yet")
-    if not target.up:
+    if target.up is False:
         return Component(name=target.name, state=Health.CRITICAL, reason=target.reason)
     failing = [pair for pair in target.pairs if pair.wanting]
     if failing:
         said = "; ".join(f"{pair.collector}: {pair.detail or pair.reason}" for pair in failing)
         return Component(name=target.name, state=Health.WARNING, reason=said)
+    too_old = next((pair.detail for pair in target.pairs if pair.reason == Reason.VERSION), None)
+    if too_old is not None and target.last_success_at is None:  # nothing of it is measured at all
+        return Component(name=target.name, state=Health.WARNING, reason=too_old)
     return Component(name=target.name, state=Health.OK)
 
 

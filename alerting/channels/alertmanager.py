@@ -4,8 +4,10 @@ What fires has an explicit end some minutes ahead, and `refresh` moves it on. Wh
 Alertmanager takes the alert for resolved: hence `valid_for`, and the dead man's heartbeat beside it.
 """
 
+import asyncio
 import base64
 import re
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Final, Literal
 
@@ -24,9 +26,11 @@ from toban.secrets import Secret
 
 REFRESH_SECONDS: Final = 60.0
 MOST_AT_ONCE: Final = 500  # alerts in one request
+MOST_ENDED: Final = 10_000
 MOST_LABELS: Final = 40
 LABEL_BYTES: Final = 1_000
 ANNOTATION_BYTES: Final = 4_000
+UNDELIVERED: Final = "undelivered"
 _NO_LABEL = re.compile(r"[^a-zA-Z0-9_]")
 
 
@@ -62,19 +66,39 @@ class Alertmanager(HttpChannel[AlertmanagerSettings]):
     keyed = True  # by the labels: the same alert again is the same alert
     refresh_seconds = REFRESH_SECONDS
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - handed on
+        super().__init__(*args, **kwargs)
+        self._turn = asyncio.Lock()
+        self._ended: OrderedDict[str, None] = OrderedDict()
+
     async def send(self, letter: Letter) -> Delivery:
         """Tell of one alert; of a digest, of each."""
-        return await self._tell(list(self._told(letter)))
+        for notice in letter.digest or (letter.notice,):
+            if notice.what is What.RESOLVED:
+                self._end(notice.alert.episode)
+        async with self._turn:
+            return await self._tell(list(self._told(letter)))
 
     async def refresh(self, letters: Sequence[Letter]) -> Delivery:
-        """Tell of all that are open, so that none of them runs out. The first request that fails ends it."""
-        told = [one for letter in letters for one in self._told(letter)]
+        """Tell of all that are open, so that none of them runs out. The first request that fails ends it.
+
+        One by one with what is sent: an alert that ends meanwhile must not be told as firing after its end.
+        """
         delivery = Delivery(outcome=Outcome.SENT, detail="nothing is open")
-        for start in range(0, len(told), MOST_AT_ONCE):
-            delivery = await self._tell(told[start : start + MOST_AT_ONCE])
+        for start in range(0, len(letters), MOST_AT_ONCE):
+            async with self._turn:
+                those = letters[start : start + MOST_AT_ONCE]
+                standing = [letter for letter in those if letter.notice.alert.episode not in self._ended]
+                told = [one for letter in standing for one in self._told(letter)]
+                delivery = await self._tell(told) if told else delivery
             if delivery.outcome is not Outcome.SENT:
                 break
         return delivery
+
+    def _end(self, episode: str) -> None:
+        self._ended[episode] = None
+        while len(self._ended) > MOST_ENDED:
+            self._ended.popitem(last=False)
 
     async def _tell(self, alerts: list[dict[str, Any]]) -> Delivery:
         answer = await self.post(self.settings.url.below("api/v2/alerts"), alerts, self._login())
@@ -97,6 +121,9 @@ class Alertmanager(HttpChannel[AlertmanagerSettings]):
 
     def _told(self, letter: Letter) -> Iterator[dict[str, Any]]:
         """The alert; and where its severity has changed, that it is over under the one it had."""
+        if letter.notice.what is What.UNDELIVERED:
+            yield self._unreached(letter)
+            return
         if letter.digest:
             for notice in letter.digest:
                 yield self._alert(notice, letter.node, _few_words(notice, letter), notice.alert.severity)
@@ -109,21 +136,36 @@ class Alertmanager(HttpChannel[AlertmanagerSettings]):
     def _alert(self, notice: Notice, node: str, words: dict[str, str], severity: Severity) -> dict[str, Any]:
         alert, now = notice.alert, self.clock.now()
         over = status_of(notice) == "resolved"
-        ends_at = (alert.resolved_at or now) if over else now + self.settings.valid_for
+        ends_at = min(alert.resolved_at or now, now) if over else now + self.settings.valid_for
         told = {
             "labels": labels(alert, node, severity),
             "annotations": {name: text for name, text in words.items() if text},
-            "startsAt": iso(min(alert.fired_at or alert.started_at, now)),
-            "endsAt": iso(min(ends_at, now) if over else ends_at),
+            "startsAt": iso(min(alert.fired_at or alert.started_at, now, ends_at)),
+            "endsAt": iso(ends_at),
         }
         link = words.get("dashboard", "")
         return {**told, "generatorURL": link} if is_link(link) else told
 
+    def _unreached(self, letter: Letter) -> dict[str, Any]:
+        """A channel out of reach is an alert of its own. What was lost would run out here: no refresh tells of it."""
+        told = {"channel": letter.notice.receipt.get("channel", ""), "severity": letter.message.severity.value}
+        found = {"alertname": UNDELIVERED, "node": letter.node, **told}
+        return {
+            "labels": {name: fitted(value, LABEL_BYTES, size=json_size) for name, value in found.items() if value},
+            "annotations": {name: text for name, text in _words(letter).items() if text},
+            "startsAt": iso(min(letter.notice.created_at, self.clock.now())),
+            "endsAt": iso(self.clock.now() + self.settings.valid_for),
+        }
+
 
 def labels(alert: Alert, node: str, severity: Severity) -> dict[str, str]:
-    """What tells the alert from every other. Names are made such as Alertmanager takes; Toban's own win."""
-    foreign = {_name(name): value for name, value in alert.key.labels[:MOST_LABELS]}
+    """What tells the alert from every other. Names are made such as Alertmanager takes; Toban's own come first.
+
+    One of a series that has the name of an own one is called as Prometheus does, lest two series become one alert.
+    """
     own = {"alertname": alert.key.rule, "target": alert.key.target, "severity": severity.value, "node": node}
+    named = ((_name(name), value) for name, value in alert.key.labels[:MOST_LABELS])
+    foreign = {f"exported_{name}" if name in own else name: value for name, value in named}
     found = {**foreign, **own, **({"test": "true"} if alert.test else {})}
     return {name: fitted(value, LABEL_BYTES, size=json_size) for name, value in found.items() if value}
 

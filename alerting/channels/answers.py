@@ -44,7 +44,7 @@ def document(answer: Answer) -> Mapping[str, Any]:
 
 def wait_seconds(answer: Answer, now: float) -> float | None:
     """When the receiver wants to hear from us again: by header, in seconds or as a date, or in the body."""
-    found = document(answer)
+    found, now = document(answer), _their_now(answer, now)
     inner = found.get("parameters")
     written = [answer.headers.get("retry-after"), *(found.get(place) for place in _PLACES)]
     if isinstance(inner, dict):
@@ -64,7 +64,18 @@ def _seconds(value: object, now: float) -> float | None:
 
 
 def _until(text: str, now: float) -> float | None:
+    at = _moment(text)
+    return None if at is None else max(at - now, 0.0)
+
+
+def _their_now(answer: Answer, now: float) -> float:
+    """By the receiver's clock, where it tells: its dates are of that one, and ours may be wrong or have been set."""
+    at = _moment(answer.headers.get("date", ""))
+    return now if at is None else at
+
+
+def _moment(text: str) -> float | None:
     try:
-        return max(parsedate_to_datetime(text).timestamp() - now, 0.0)
+        return parsedate_to_datetime(text).timestamp()
     except (ValueError, OverflowError):
         return None

@@ -43,6 +43,8 @@ class Channel(ABC, Generic[SettingsT]):
     """Whether the provider knows an idempotency key; where it does not, a possible repeat is said in the message."""
     acks: ClassVar[bool] = True
     """Whether it wants to hear of acknowledgements, resolutions and the like, or of new trouble alone (SMS, voice)."""
+    answers_apart: ClassVar[bool] = False
+    """Whether an answer has to name the receipt of what it answers: in a digest it would leave an incident open."""
     refresh_seconds: ClassVar[float] = 0.0
     """How often it wants to hear of everything that is open, by `refresh`, all at once; 0: never."""
 

@@ -6,6 +6,7 @@ from email.headerregistry import Address
 from email.utils import parseaddr
 from typing import Annotated, Any, ClassVar, Final, Literal
 
+import structlog
 from aiosmtplib import (
     SMTP,
     SMTPAuthenticationError,
@@ -22,7 +23,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_v
 
 from alerting.channels.contract import Channel, ChannelSettings
 from alerting.channels.mail_form import mail
-from alerting.channels.taken import Taken
+from alerting.channels.taken import Taken, patient
 from alerting.lines import one_line
 from alerting.messages import Letter
 from toban.alerts import Delivery, Outcome
@@ -38,6 +39,8 @@ _PERMANENT = 500
 _MAY_BE_MENDED = frozenset({530, 534, 535, 538})  # a login that is missing or wrong
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _MAILBOX = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
+
+logger = structlog.get_logger(__name__)
 
 
 def _is_mailbox(text: str) -> str:
@@ -127,7 +130,7 @@ class Email(Channel[EmailSettings]):
         finally:
             server.close()
         now_took = took | frozenset(waiting).difference(refused)
-        return self._settled(letter.key, now_took, dict(refused), said)
+        return self._settled(letter, now_took, dict(refused), said)
 
     def _server(self, name: str) -> "_Server":
         settings = self.settings
@@ -143,17 +146,19 @@ class Email(Channel[EmailSettings]):
             timeout=settings.timeout * COMMAND_SHARE,
         )
 
-    def _settled(self, key: str, took: frozenset[str], refused: dict[str, Any], said: str) -> Delivery:
-        """Sent, though some may never take it; later, where some only put it off."""
-        self._taken.forget(key)
+    def _settled(self, letter: Letter, took: frozenset[str], refused: dict[str, Any], said: str) -> Delivery:
+        """Sent, though some may never take it; later, where some only put it off, and not for ever."""
+        self._taken.forget(letter.key)
         detail = self._told(said)
         later = [answer for answer in refused.values() if answer.code < _PERMANENT]
         if refused:
             code, words = next(iter(later or refused.values()))
             detail = self._told(f"{len(refused)} of {len(self.settings.to)} recipients refused it: {code} {words}")
-        if later:
-            self._taken.remember(key, took)
-            return Delivery(outcome=Outcome.RETRY, detail=detail)
+        if later and (not took or patient(letter, self.clock)):
+            self._taken.remember(letter.key, took)
+            return Delivery(outcome=Outcome.RETRY, detail=detail, unsure=bool(took), partly=bool(took))
+        if refused:
+            logger.warning("recipients_refused", channel=self.name, why=detail)  # else nobody would look there
         return Delivery(outcome=Outcome.SENT, detail=detail, receipt={"answer": self._told(said)})
 
     def _failed(self, error: Exception, *, handed: bool) -> Delivery:
@@ -168,7 +173,8 @@ class Email(Channel[EmailSettings]):
         elif isinstance(error, SMTPServerDisconnected):
             why = "the server hung up"
         else:
-            return Delivery(outcome=Outcome.RETRY, detail=self._told(str(error) or type(error).__name__))
+            detail = self._told(str(error) or type(error).__name__)
+            return Delivery(outcome=Outcome.RETRY, detail=detail, unsure=handed)
         where = f"{self.settings.host}:{self.settings.where}"
         return Delivery(outcome=Outcome.RETRY, detail=f"{where}: {why}", unsure=handed)
 

@@ -1,6 +1,7 @@
 """A program of the operator's own: it is given the webhook's document on its standard input.
 
-Its exit status says what became of it: 0 sent, 75 (EX_TEMPFAIL) later, anything else never.
+Its exit status says what became of it: 0 sent, 75 (EX_TEMPFAIL) later, anything else never. One that is ended by a
+signal, as by a machine out of memory, has said nothing: it is run again.
 """
 
 import asyncio
@@ -27,7 +28,9 @@ TIME_SHARE: Final = 0.85  # of the channel's timeout; the rest is for ending wha
 MOST_OUTPUT_BYTES: Final = 4096
 MOST_DETAIL_LETTERS: Final = 300
 LAST_WORDS_SECONDS: Final = 0.5
-_PASSING = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})  # the machine is full just now
+POLL_SECONDS: Final = 0.05
+_PASSING = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ETXTBSY})
+"""The machine is full just now, or the program is just being written."""
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -85,7 +88,7 @@ class Exec(Channel[ExecSettings]):
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await _tell(process, told)
-                await process.wait()
+                await _ended(process)
         if process.returncode is None:
             detail = f"did not end within {seconds:.3g} s, and was killed"
             return Delivery(outcome=Outcome.RETRY, detail=detail, unsure=True)
@@ -99,6 +102,8 @@ class Exec(Channel[ExecSettings]):
         detail = f"{how}: {words}" if words else how
         if status == 0:
             return Delivery(outcome=Outcome.SENT, detail=detail, receipt={"said": words} if words else {})
+        if status < 0:
+            return Delivery(outcome=Outcome.RETRY, detail=detail, unsure=True)
         return Delivery(outcome=Outcome.RETRY if status == EX_TEMPFAIL else Outcome.REFUSED, detail=detail)
 
     def _environment(self) -> dict[str, str]:
@@ -123,6 +128,12 @@ async def _tell(process: Process, told: bytes) -> None:
         process.stdin.write(told)
         await process.stdin.drain()
     process.stdin.close()
+
+
+async def _ended(process: Process) -> None:
+    """When it has ended itself: `wait` would wait for whomever it left behind with its output open, too."""
+    while process.returncode is None:  # noqa: ASYNC110 - nothing else tells of it
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def _read(stream: asyncio.StreamReader) -> bytes:

@@ -21,6 +21,11 @@ def json_size(text: str) -> int:
     return len(json.dumps(text, ensure_ascii=False).encode(errors="replace"))
 
 
+def wide_size(text: str) -> int:
+    """Its length as providers count whose letters have 16 bits: an emoji is two."""
+    return len(text.encode("utf-16-le", errors="surrogatepass")) // 2
+
+
 def fitted(text: str, most: int, *, escape: Callable[[str], str] = as_is, size: Callable[[str], int] = len) -> str:
     """The text on one line and escaped, cut so that it takes no more than `most` of whatever `size` counts."""
     line = printable(text[: most + 1])

@@ -1,4 +1,8 @@
-"""PagerDuty, by Events v2: one incident an episode, by a key made of the episode, from trigger to resolve."""
+"""PagerDuty, by Events v2: one incident an episode, by a key made of the episode, from trigger to resolve.
+
+What is acknowledged there stays silent, whatever triggers it again: when the acknowledgement holds no longer, the
+incident is ended and another begun. A digest is an incident of its own, which a person ends.
+"""
 
 import hashlib
 import math
@@ -12,7 +16,7 @@ from alerting.channels.fitting import fitted, is_link, json_size
 from alerting.channels.http import HttpChannel, HttpSettings
 from alerting.channels.webhook import iso, status_of
 from alerting.messages import Letter
-from toban.alerts import Delivery, Outcome
+from toban.alerts import Delivery, Outcome, What
 from toban.catalogue import say
 from toban.secrets import Secret
 
@@ -21,6 +25,8 @@ FIELD_CHARACTERS: Final = 255
 DETAIL_BYTES: Final = 4_000
 MOST_DETAILS: Final = 30
 _ACTIONS = {"firing": "trigger", "acknowledged": "acknowledge", "resolved": "resolve"}
+_ENDING_A_LEASE = frozenset({What.LAPSED, What.WORSENED})
+_ALONE = frozenset({What.DIGEST, What.UNDELIVERED, What.TEST})  # of no episode
 _BAD_REQUEST = 400
 
 
@@ -43,11 +49,19 @@ class PagerDuty(HttpChannel[PagerDutySettings]):
     per_second: ClassVar[float] = 2.0
     burst: ClassVar[int] = 10
     keyed = True
+    answers_apart = True
 
     async def send(self, letter: Letter) -> Delivery:
-        """Send one event. Its key makes a repeat harmless."""
+        """Send one event, or two to ring anew. Its key makes a repeat harmless."""
+        action, was_held = _ACTIONS[status_of(letter.notice, letter.digest)], letter.notice.alert.acknowledged_at
+        if action != "trigger" or letter.notice.what not in _ENDING_A_LEASE or was_held is None:
+            return await self._sent(letter, action)
+        ended = await self._sent(letter, "resolve", share=0.5)
+        return await self._sent(letter, action, share=0.5) if ended.outcome is Outcome.SENT else ended
+
+    async def _sent(self, letter: Letter, action: str, *, share: float = 1.0) -> Delivery:
         key = dedup_key(letter)
-        answer = await self.post(self.settings.url, self._event(letter, key))
+        answer = await self.post(self.settings.url, self._event(letter, action, key), share=share)
         if isinstance(answer, Delivery):
             return answer
         refused = not_taken(answer, self.clock.now())
@@ -60,11 +74,11 @@ class PagerDuty(HttpChannel[PagerDutySettings]):
             return Delivery(outcome=Outcome.RETRY, detail=detail, unsure=True)
         return Delivery(outcome=Outcome.SENT, detail=f"status {answer.status}", receipt={"dedup_key": key})
 
-    def _event(self, letter: Letter, key: str) -> dict[str, Any]:
+    def _event(self, letter: Letter, action: str, key: str) -> dict[str, Any]:
         links = [{"href": link, "text": text} for link, text in _links(letter) if is_link(link)]
         event = {
             "routing_key": self.settings.routing_key.reveal(),
-            "event_action": _ACTIONS[status_of(letter.notice, letter.digest)],
+            "event_action": action,
             "dedup_key": key,
             "payload": _payload(letter),
             "client": fitted(f"Toban {letter.node}", FIELD_CHARACTERS),
@@ -74,8 +88,8 @@ class PagerDuty(HttpChannel[PagerDutySettings]):
 
 
 def dedup_key(letter: Letter) -> str:
-    """The same for all of an episode; all digests of a node by one channel are one incident."""
-    subject = f"digest/{letter.node}/{letter.notice.channel}" if letter.digest else letter.notice.alert.episode
+    """The same for all of an episode; one that is acknowledged would swallow the next digest, so each has its own."""
+    subject = letter.key if letter.notice.what in _ALONE else letter.notice.alert.episode
     return hashlib.sha256(subject.encode(errors="replace")).hexdigest()
 
 

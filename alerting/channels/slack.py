@@ -22,10 +22,12 @@ REPLY_SHARE: Final = 0.6  # of the time for one notice; the rest is for bringing
 UPDATE_SHARE: Final = 0.3
 _ERROR = re.compile(r"[a-z_]{1,60}")
 _TRANSIENT = frozenset(
-    {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"}
+    {
+        *("ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"),
+        *("team_added_to_org", "org_login_required"),  # the workspace is being moved
+    }
 )
-_NO_THREAD = frozenset({"thread_not_found", "message_not_found", "invalid_thread_ts"})
-_LOUD = frozenset({What.WORSENED, What.ESCALATED, What.REPEATED, What.LAPSED})
+_LOUD = frozenset({What.WORSENED, What.ESCALATED, What.REPEATED, What.LAPSED, What.NO_DATA})
 """What is told in the channel besides its thread, where only those who follow the thread would hear of it."""
 
 
@@ -57,6 +59,7 @@ class Slack(HttpChannel[SlackSettings]):
     media_type: ClassVar[str] = "application/json; charset=utf-8"
     per_second: ClassVar[float] = 1.0
     burst: ClassVar[int] = 3
+    answers_apart = True
 
     async def send(self, letter: Letter) -> Delivery:
         """Post once: by the webhook, or into the thread of the episode."""
@@ -69,26 +72,27 @@ class Slack(HttpChannel[SlackSettings]):
         fresh = {"channel": self.settings.channel, "unfurl_links": False, "unfurl_media": False, **said}
         first = {} if letter.digest else letter.thread
         if not first.get("ts"):
-            return (await self._call("chat.postMessage", fresh, share=1.0))[0]
+            return await self._call("chat.postMessage", fresh, share=1.0)
         place = first.get("channel") or self.settings.channel
         reply = {**fresh, "channel": place, "thread_ts": first["ts"], "reply_broadcast": letter.notice.what in _LOUD}
-        delivery, error = await self._call("chat.postMessage", reply, share=REPLY_SHARE)
-        if error in _NO_THREAD:
-            return (await self._call("chat.postMessage", fresh, share=UPDATE_SHARE))[0]
+        delivery = await self._call("chat.postMessage", reply, share=REPLY_SHARE)
+        if delivery.outcome is Outcome.REFUSED and _ERROR.fullmatch(delivery.detail):
+            # by Slack's own word: the thread is gone or closed, or the channel is another one by now
+            return await self._call("chat.postMessage", fresh, share=UPDATE_SHARE)
         if delivery.outcome is not Outcome.SENT:
             return delivery
         update = {"channel": place, "ts": first["ts"], **said}
-        renewed, _ = await self._call("chat.update", update, share=UPDATE_SHARE)
+        renewed = await self._call("chat.update", update, share=UPDATE_SHARE)
         if renewed.outcome is Outcome.SENT:
             return delivery
         detail = f"the first message was not brought up to date: {renewed.detail}"
         return Delivery(outcome=Outcome.SENT, detail=detail, receipt=delivery.receipt)
 
-    async def _call(self, method: str, said: Mapping[str, Any], *, share: float) -> tuple[Delivery, str]:
+    async def _call(self, method: str, said: Mapping[str, Any], *, share: float) -> Delivery:
         assert self.settings.token is not None  # noqa: S101 - the settings' own validator saw to it
         headers = {"Authorization": f"Bearer {self.settings.token.reveal()}"}
         answer = await self.post(self.settings.api_url.below(method), said, headers, share=share)
-        return (answer, "") if isinstance(answer, Delivery) else self._of_api(answer)
+        return answer if isinstance(answer, Delivery) else self._of_api(answer)
 
     def _of_webhook(self, answer: Answer | Delivery) -> Delivery:
         if isinstance(answer, Delivery):
@@ -105,22 +109,22 @@ class Slack(HttpChannel[SlackSettings]):
         detail = error or f"status {answer.status}, but the answer is not Slack's"
         return Delivery(outcome=Outcome.RETRY, detail=detail, after_seconds=wait_seconds(answer, now), unsure=not error)
 
-    def _of_api(self, answer: Answer) -> tuple[Delivery, str]:
-        """The delivery, and Slack's own word for what is wrong."""
+    def _of_api(self, answer: Answer) -> Delivery:
+        """It says `ok`, or its own word for what is wrong, with whatever status."""
         now, said = self.clock.now(), document(answer)
         error = _error_of(str(said.get("error", "")).encode(errors="replace"))
         refused = not_taken(answer, now)
         if refused is not None:
-            return _with_error(refused, error), error
+            return _with_error(refused, error)
         if said.get("ok") is True:
             receipt = {name: str(said[name])[:100] for name in ("ts", "channel") if said.get(name)}
-            return Delivery(outcome=Outcome.SENT, detail="ok", receipt=receipt), ""
+            return Delivery(outcome=Outcome.SENT, detail="ok", receipt=receipt)
         if said.get("ok") is not False:
-            return Delivery(outcome=Outcome.RETRY, detail="the answer is not Slack's", unsure=True), ""
+            return Delivery(outcome=Outcome.RETRY, detail="the answer is not Slack's", unsure=True)
         if error and error not in _TRANSIENT:
-            return Delivery(outcome=Outcome.REFUSED, detail=error), error
+            return Delivery(outcome=Outcome.REFUSED, detail=error)
         detail = error or "Slack says no, and not why"
-        return Delivery(outcome=Outcome.RETRY, detail=detail, after_seconds=wait_seconds(answer, now)), error
+        return Delivery(outcome=Outcome.RETRY, detail=detail, after_seconds=wait_seconds(answer, now))
 
 
 def _with_error(delivery: Delivery, error: str) -> Delivery:

@@ -3,7 +3,7 @@
 import re
 from typing import Any, Final
 
-from alerting.channels.fitting import fitted, is_link
+from alerting.channels.fitting import fitted, is_link, wide_size
 from alerting.messages import Letter, Message
 from toban.alerts import Severity, State
 from toban.catalogue import say
@@ -50,7 +50,7 @@ def blocks(letter: Letter) -> list[dict[str, Any]]:
     """Title, summary, facts, evidence, what to type, links, and at the foot the node and the episode."""
     message = letter.message
     mark = "🟢" if message.state is State.RESOLVED else _MARKS[message.severity]
-    title = fitted(f"{mark} {message.title}", HEADER_CHARACTERS, escape=escaped)
+    title = fitted(f"{mark} {message.title}", HEADER_CHARACTERS, escape=escaped, size=wide_size)
     found = [
         {"type": "header", "text": {"type": "plain_text", "text": title, "emoji": False}},
         _section(fitted(message.summary, SUMMARY_CHARACTERS, escape=escaped)),

@@ -3,6 +3,7 @@
 from typing import Final
 
 from alerting.messages import Message
+from toban.catalogue import say
 from toban.printable import printable
 
 MOST_SEGMENTS: Final = 3
@@ -18,10 +19,15 @@ _CUT = "..."
 NOTHING: Final = "-"  # no provider takes an empty text
 
 
-def sms(message: Message) -> str:
-    """Title, sentence and what to type, in three segments: of the sentence as much as fits."""
+def sms(message: Message, *, repeat: bool = False) -> str:
+    """Title, sentence and what to type, in three segments: of the sentence as much as fits.
+
+    `repeat`: it may have come before, and nothing else would tell.
+    """
     ask = next((one for one in message.commands if " ack " in one), message.commands[0] if message.commands else "")
-    title, summary, ask = (printable(part).translate(_PLAINER) for part in (message.title, message.summary, ask))
+    mark = f"({say('channel.repeat', message.language)}) " if repeat else ""
+    parts = (mark + message.title, message.summary, ask)
+    title, summary, ask = (printable(part).translate(_PLAINER) for part in parts)
     wide = not _is_seven_bit(title + summary + ask)
     rest = f"\n{_cut(ask, _room(wide) // 3, wide)}" if ask else ""
     title = _cut(title, _room(wide) - _size(rest, wide), wide)

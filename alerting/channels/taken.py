@@ -3,7 +3,11 @@
 from collections import OrderedDict
 from typing import Final
 
+from alerting.messages import Letter
+from toban.clock import Clock
+
 MOST_REMEMBERED: Final = 1000
+PUT_OFF_SECONDS: Final = 900.0  # greylisting is over by then; a full mailbox is not
 
 
 class Taken:
@@ -26,3 +30,8 @@ class Taken:
     def forget(self, key: str) -> None:
         """It is settled."""
         self._by_key.pop(key, None)
+
+
+def patient(letter: Letter, clock: Clock) -> bool:
+    """Whether those who put it off are waited for: whoever has it would wait with them for all that follows."""
+    return clock.now() - letter.notice.created_at < PUT_OFF_SECONDS

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from urllib.parse import urlencode
 from xml.sax.saxutils import escape, quoteattr
 
+import structlog
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from alerting.address import WebUrl
@@ -17,10 +18,11 @@ from alerting.channels.answers import document, not_taken
 from alerting.channels.fitting import fitted
 from alerting.channels.http import HttpChannel, HttpSettings
 from alerting.channels.sms import sms
-from alerting.channels.taken import Taken
+from alerting.channels.taken import Taken, patient
 from alerting.messages import Letter, Message
 from alerting.web import Answer
 from toban.alerts import Delivery, Outcome
+from toban.catalogue import say
 from toban.config import Duration, misfit
 from toban.language import Language
 from toban.secrets import Secret
@@ -33,6 +35,8 @@ _TELEPHONE = r"^\+[1-9][0-9]{6,14}$"
 _SENDER = r"^(\+[1-9][0-9]{6,14}|[A-Za-z0-9 ]{1,11}|[0-9]{3,8})$"
 _SID = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}")
 _UNSPOKEN = re.compile(r"[^\w\s.,:%()/-]+")
+
+logger = structlog.get_logger(__name__)
 
 
 def _as_several(value: Any) -> Any:  # noqa: ANN401 - whatever YAML held
@@ -101,24 +105,29 @@ class Twilio(HttpChannel[TwilioSettings]):
                 took[number] = delivery.receipt.get("sid", "")
             else:
                 failed.append(delivery)
-        return self._settled(letter.key, took, failed)
+        return self._settled(letter, took, failed)
 
-    def _settled(self, key: str, took: Mapping[str, str], failed: list[Delivery]) -> Delivery:
-        self._taken.forget(key)
+    def _settled(self, letter: Letter, took: Mapping[str, str], failed: list[Delivery]) -> Delivery:
+        self._taken.forget(letter.key)
         if not failed:
-            return Delivery(
-                outcome=Outcome.SENT, detail="taken", receipt={"sid": ",".join(filter(None, took.values()))}
-            )
+            return _sent("taken", took)
         later = next((one for one in failed if one.outcome is Outcome.RETRY), None)
         first = later or failed[0]
         several = len(self.settings.to) > 1
         detail = f"{len(failed)} of {len(self.settings.to)} receivers: {first.detail}" if several else first.detail
-        if later is not None:
-            self._taken.remember(key, frozenset(took))
-        elif took:
+        if took and (later is None or not patient(letter, self.clock)):
+            logger.warning("receivers_refused", channel=self.name, why=detail)  # else nobody would look there
             return _sent(detail, took)
-        unsure = any(one.unsure for one in failed)
-        return Delivery(outcome=first.outcome, detail=detail, after_seconds=first.after_seconds, unsure=unsure)
+        if later is not None:
+            self._taken.remember(letter.key, frozenset(took))
+        unsure = bool(took) or any(one.unsure for one in failed)
+        return Delivery(
+            outcome=first.outcome,
+            detail=detail,
+            after_seconds=first.after_seconds,
+            unsure=unsure,
+            partly=bool(took),
+        )
 
     async def _tell(self, number: str, letter: Letter, *, share: float) -> Delivery:
         settings = self.settings
@@ -130,10 +139,12 @@ class Twilio(HttpChannel[TwilioSettings]):
         return self._read(await self.post_bytes(url, body, {"Authorization": self._login()}, share=share))
 
     def _text(self, letter: Letter) -> dict[str, str]:
-        return {"Body": sms(letter.message), "ValidityPeriod": f"{self.settings.validity:.0f}"}
+        body = sms(letter.message, repeat=letter.possible_repeat)
+        return {"Body": body, "ValidityPeriod": f"{self.settings.validity:.0f}"}
 
     def _call(self, letter: Letter) -> dict[str, str]:
-        return {"Twiml": self.settings.twiml or twiml(letter.message, self.settings.gather)}
+        said = twiml(letter.message, self.settings.gather, repeat=letter.possible_repeat)
+        return {"Twiml": self.settings.twiml or said}
 
     def _login(self) -> str:
         settings = self.settings
@@ -162,10 +173,11 @@ def _sent(detail: str, took: Mapping[str, str]) -> Delivery:
     return Delivery(outcome=Outcome.SENT, detail=detail, receipt={"sid": ",".join(filter(None, took.values()))})
 
 
-def twiml(message: Message, gather: WebUrl | None = None) -> str:
+def twiml(message: Message, gather: WebUrl | None = None, *, repeat: bool = False) -> str:
     """What is said on the telephone, twice; where a key can be told to somebody, one ends it."""
-    spoken = _UNSPOKEN.sub(" ", fitted(f"{message.title}. {message.summary}", MOST_SPOKEN_LETTERS))
-    say = f'<Say language="{_VOICES[message.language]}" loop="2">{escape(" ".join(spoken.split()))}</Say>'
+    mark = f"{say('channel.repeat', message.language)}. " if repeat else ""
+    spoken = _UNSPOKEN.sub(" ", fitted(f"{mark}{message.title}. {message.summary}", MOST_SPOKEN_LETTERS))
+    verb = f'<Say language="{_VOICES[message.language]}" loop="2">{escape(" ".join(spoken.split()))}</Say>'
     if gather is not None:
-        say = f'<Gather numDigits="1" timeout="10" action={quoteattr(gather.reveal())}>{say}</Gather>'
-    return f'<?xml version="1.0" encoding="UTF-8"?><Response>{say}</Response>'
+        verb = f'<Gather numDigits="1" timeout="10" action={quoteattr(gather.reveal())}>{verb}</Gather>'
+    return f'<?xml version="1.0" encoding="UTF-8"?><Response>{verb}</Response>'

@@ -112,6 +112,8 @@ def document(letter: Letter) -> dict[str, Any]:
         "url": letter.url,
         "what": letter.notice.what.value,
     }
+    if letter.notice.what is What.UNDELIVERED:
+        told["ended_at"] = None  # whatever became of the alerts that were lost
     if letter.digest:
         told["alerts"] = [_of_notice(notice) for notice in letter.digest[:MOST_ALERTS]]
         told["alerts_left_out"] = max(len(letter.digest) - MOST_ALERTS, 0)
@@ -119,7 +121,9 @@ def document(letter: Letter) -> dict[str, Any]:
 
 
 def status_of(notice: Notice, digest: Sequence[Notice] = ()) -> str:
-    """Firing, acknowledged or resolved. Of a digest, the least settled that is in it."""
+    """Firing, acknowledged or resolved. Of a digest, the least settled; a channel out of reach is trouble of today."""
+    if notice.what is What.UNDELIVERED:
+        return "firing"
     if digest:
         found = {status_of(one) for one in digest}
         return next(status for status in ("firing", "acknowledged", "resolved") if status in found)

@@ -40,7 +40,8 @@ SETTLE_SECONDS: Final = 30.0  # after a start or a suspend, the first values may
 TURN_SECONDS: Final = 5.0  # what has a moment of its own is done at that moment; this is for clocks that are set
 SHORTEST_TURN_SECONDS: Final = 0.01
 _ALWAYS: Final = frozenset({What.RESOLVED, What.ACKNOWLEDGED})  # whoever knows of it may know this, muted or not
-_KEPT_BACK: Final = frozenset({What.FIRED, What.WORSENED, What.LAPSED, What.NO_DATA})
+_KEPT_BACK: Final = (What.NO_DATA, What.LAPSED, What.WORSENED, What.FIRED)
+"""While nobody may be told. What stands later here says what stands before it, too, and reaches as many."""
 
 logger = structlog.get_logger(__name__)
 
@@ -99,13 +100,9 @@ class Desk(Orders):
         """All that are open, pending ones among them."""
         return tuple(self._roster)
 
-    def stands(self, key: Key) -> bool:
-        """Whether an alert of this key is open, so that its values matter even while they are well."""
-        return key in self._inbox or self._roster.of(key) is not None
-
     def symptoms(self, episode: str) -> tuple[Alert, ...]:
         """The alerts that are put down to this one."""
-        return tuple(alert for alert in self._roster if alert.cause == episode)
+        return self._roster.caused_by(episode)
 
     def resume(self, found: Found, *, targets: Collection[str] | None = None) -> None:
         """Take up what an earlier daemon left open: before the dispatcher asks which notices are overtaken."""
@@ -190,6 +187,7 @@ class Desk(Orders):
         past = self._roster.past(verdict.key, now) if before is None else None
         change = lifecycle.advance(before or past, verdict, now=now, mint=self._mint)
         if change is None:
+            self._over(verdict.key)  # nobody waits to hear that it is well
             return
         if verdict.severity is not None and verdict.data is Data.OK and change.alert.state is State.FIRING:
             left = self._surroundings.left_seconds(change.alert)
@@ -222,7 +220,8 @@ class Desk(Orders):
             transitions.extend([paid.transition] if paid.transition else [])
             notices.extend(given)
         if not change.minor or transitions or (before is not None and before.muted != alert.muted):
-            evidence = self._evidence(alert) if change.tell is What.FIRED else {}
+            unseen = owed is What.FIRED and before is not None and before.cause
+            evidence = self._evidence(alert) if change.tell is What.FIRED or unseen else {}
             self._outgoing.add(
                 Page(alerts=(alert,), transitions=tuple(transitions), notices=tuple(notices), evidence=evidence)
             )
@@ -244,8 +243,8 @@ class Desk(Orders):
         """Give it to whom it concerns; while it is muted, remember that it is owed."""
         if not alert.muted or what in _ALWAYS:
             return escalation.told(alert, what, now=now, step=rung)
-        if what in _KEPT_BACK and alert.owed is not What.FIRED:
-            return replace(alert, owed=what), ()
+        if what in _KEPT_BACK:
+            return replace(alert, owed=max(what, alert.owed or what, key=_KEPT_BACK.index)), ()
         if what is What.EASED and alert.owed is What.WORSENED:
             return replace(alert, owed=None), ()
         return alert, ()

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
-from itertools import chain
 from random import Random
 from typing import Final
 
@@ -55,12 +54,6 @@ async def drilled(
             yield Rung(step=step, what=what, after_seconds=after, channel=notice.channel, delivery=delivery)
         if not over:
             await pause(PAUSE_SECONDS)
-
-
-def reached(policy: Policy, severity: Severity) -> set[str]:
-    """All channels that this ladder leads to."""
-    rungs = (step.channels for step in policy.steps if step.climbs(severity))
-    return {*policy.first.get(severity, ()), *chain.from_iterable(rungs)}
 
 
 async def _sent(send: Send, notice: Notice) -> Delivery:

@@ -2,16 +2,17 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import tzinfo
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from alerting import causes, quiet
 from alerting.desk.roster import Roster
 from alerting.desk.surroundings import Surroundings
 from alerting.quiet import InForce, Window
 from alerting.rules.rule import Rule
-from toban.alerts import Alert, Silence
+from toban.alerts import Alert, Data, Silence
 
 MAINTENANCE = "maintenance "
+LONGEST_AFTER_SECONDS: Final = 900.0
 
 
 class Mute(NamedTuple):
@@ -65,8 +66,8 @@ class Hushing:
         if cause is not None:
             self._outlives.pop(alert.episode, None)
             return Mute(causes.why_muted(cause), cause.episode)
-        if alert.cause:
-            until = self._outlives.setdefault(alert.episode, now + causes.AFTER_SECONDS)
+        if alert.cause and self._roster.called(alert.cause) is None:
+            until = self._outlives.setdefault(alert.episode, now + self._after_seconds(alert))
             if now < until:
                 return Mute(alert.muted, alert.cause, until)
         self._outlives.pop(alert.episode, None)
@@ -84,13 +85,20 @@ class Hushing:
         """The firing alerts that this one explains, or did until now."""
         rules = self._symptoms.get(cause.key.rule, ())
         places = (cause.key.target, dict(cause.key.labels).get("host", ""))
-        found = (alert for rule in rules for alert in self._roster.at(rule, *places))
+        found = [alert for rule in rules for alert in self._roster.at(rule, *places)]
+        found += self._roster.caused_by(cause.episode)
         return [alert for alert in found if alert.fired_at is not None and alert.episode != cause.episode]
 
     def outlive(self, symptom: Alert, cause: Alert, now: float) -> None:
-        """A cause is over: from now on its symptom has half a minute to be over too."""
+        """A cause is over: from now on its symptom has some time to be over too."""
         if symptom.cause == cause.episode:
-            self._outlives.setdefault(symptom.episode, now + causes.AFTER_SECONDS)
+            self._outlives.setdefault(symptom.episode, now + self._after_seconds(symptom))
+
+    def _after_seconds(self, symptom: Alert) -> float:
+        """As long as its rule wants trouble to last, a symptom may outlive its cause: half a minute at the least."""
+        rule = self._rules.get(symptom.key.rule)
+        lasting = min(LONGEST_AFTER_SECONDS, rule.for_seconds) if rule is not None else 0.0
+        return max(causes.AFTER_SECONDS, lasting)
 
     def refresh(self, now: float) -> None:
         """Look at what is in force, where that may have changed."""
@@ -102,8 +110,11 @@ class Hushing:
         self._other |= before is not None and before.hushes != self._in_force.hushes
 
     def _cause(self, alert: Alert, rule: Rule | None) -> Alert | None:
-        if rule is None or not rule.symptom_of:
+        names = () if rule is None else rule.symptom_of
+        if alert.data is Data.FAILING and alert.key.rule not in causes.DOWN:
+            names = (*names, *causes.DOWN)
+        if not names:
             return None
         host = self._surroundings.host_of(alert.key.target)
-        candidates = (other for name in rule.symptom_of for other in self._roster.at(name, alert.key.target, host))
+        candidates = (other for name in names for other in self._roster.at(name, alert.key.target, host))
         return causes.cause_of(alert, candidates, host=host)

@@ -1,23 +1,19 @@
 """What people may ask of the desk. What cannot be done comes back as a `Failure` that says why."""
 
-import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from random import Random
 from typing import Final
 
 from alerting import lifecycle, quiet
-from alerting.desk.drill import Rung, Send, drilled, reached
 from alerting.desk.hushing import Hushing
 from alerting.desk.outgoing import Outgoing
 from alerting.desk.roster import Roster
 from alerting.episodes import LENGTH, beginning, matching, minted
 from alerting.lifecycle import Change
-from alerting.rules.rule import Rule
 from history.book.contract import Page
-from toban.alerts import Alert, Policy, Severity, Silence, State
-from toban.clock import Clock
+from toban.alerts import Alert, Silence, State
 from toban.outcomes import Failure, Reason
 from toban.printable import printable
 
@@ -34,8 +30,6 @@ class Orders(ABC):
     _hushing: Hushing
     _outgoing: Outgoing
     _random: Random
-    _clock: Clock
-    _rules: Mapping[str, Rule]
 
     def acknowledge(self, typed: str, *, who: str, note: str = "", for_seconds: float | None = None) -> Alert | Failure:
         """Somebody is at it: the ladder rests for the lease. `typed` is any beginning that fits one open alert."""
@@ -114,30 +108,6 @@ class Orders(ABC):
         """All that have not ended."""
         self._hushing.refresh(self._now())
         return tuple(self._hushing.silences.values())
-
-    def drill(
-        self,
-        send: Send,
-        *,
-        severity: Severity = Severity.CRITICAL,
-        rule: str = "",
-        target: str = "drill",
-        pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
-    ) -> AsyncGenerator[Rung, None] | Failure:
-        """Walk the ladder of a rule, or else the one that reaches most channels, with a marked alert."""
-        if rule and rule not in self._rules:
-            return Failure(reason=Reason.NOT_FOUND, detail=f"no rule is called {rule}", hint="`toban config show`")
-        policies = [self._rules[rule].policy] if rule else [one.policy for one in self._rules.values()]
-        policy = max(policies, key=lambda one: len(reached(one, severity)), default=Policy())
-        return drilled(
-            policy,
-            severity=severity,
-            target=target,
-            send=send,
-            clock=self._clock,
-            random=self._random,
-            pause=pause,
-        )
 
     def _quieten(self, silence: Silence, now: float) -> None:
         self._hushing.silences[silence.id] = silence

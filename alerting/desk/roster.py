@@ -22,6 +22,8 @@ class Roster:
         self._alerts: dict[Key, Alert] = {}
         self._keys: dict[str, Key] = {}
         self._places: dict[Place, set[Key]] = {}
+        self._entered: dict[Key, set[Place]] = {}  # where each stands: a reload may say otherwise before it leaves
+        self._caused: dict[str, dict[Key, None]] = {}  # by the cause's episode
         self._past: OrderedDict[Key, Alert] = OrderedDict()
 
     def __iter__(self) -> Iterator[Alert]:
@@ -63,10 +65,15 @@ class Roster:
             keys |= self._places.get((rule, place), set())
         return (self._alerts[key] for key in keys)
 
+    def caused_by(self, episode: str) -> tuple[Alert, ...]:
+        """The open alerts that are put down to this one."""
+        return tuple(self._alerts[key] for key in self._caused.get(episode, ()))
+
     def put(self, alert: Alert) -> None:
         """Take in how an alert is now; one that is over leaves."""
         before = self._alerts.get(alert.key)
         self._count(before, -1)
+        self._put_down(before, alert)
         if alert.open:
             if before is None:
                 self._enter(alert)
@@ -82,16 +89,28 @@ class Roster:
         if len(self._past) > MOST_PAST:
             self._past.popitem(last=False)
 
+    def _put_down(self, before: Alert | None, alert: Alert) -> None:
+        earlier, cause = before.cause if before else "", alert.cause if alert.open else ""
+        if earlier == cause:
+            return
+        if earlier:
+            del self._caused[earlier][alert.key]
+            if not self._caused[earlier]:
+                del self._caused[earlier]
+        if cause:
+            self._caused.setdefault(cause, {})[alert.key] = None
+
     def _enter(self, alert: Alert) -> None:
         self._keys[alert.episode] = alert.key
         self._past.pop(alert.key, None)
-        for place in self._where(alert):
+        self._entered[alert.key] = self._where(alert)
+        for place in self._entered[alert.key]:
             self._places.setdefault(place, set()).add(alert.key)
 
     def _leave(self, alert: Alert) -> None:
         del self._alerts[alert.key]
         del self._keys[alert.episode]
-        for place in [place for place in self._where(alert) if place in self._places]:
+        for place in self._entered.pop(alert.key):
             self._places[place].discard(alert.key)
             if not self._places[place]:
                 del self._places[place]

@@ -10,6 +10,8 @@ ANSWERS = frozenset({What.ACKNOWLEDGED, What.RESOLVED, What.EASED})
 """They say something only to whoever has heard of the trouble before."""
 LONE = frozenset({What.DIGEST, What.UNDELIVERED, What.TEST})
 """They belong to no episode: nothing waits for them, and no digest takes them in."""
+_FINITE = ANSWERS | {What.TEST, What.UNDELIVERED}
+"""They are given up in time, however bad the alert: what nothing ever overtakes would be tried for ever."""
 MOST_NAMED = 1000  # notices that an UNDELIVERED knows of
 
 
@@ -34,7 +36,7 @@ class Entry:
     def urgent(self) -> bool:
         """Whether it is tried until somebody answers, or it is over."""
         alert, what = self.notice.alert, self.notice.what
-        return alert.severity is Severity.CRITICAL and not alert.test and what not in (ANSWERS | {What.TEST})
+        return alert.severity is Severity.CRITICAL and not alert.test and what not in _FINITE
 
     @property
     def turn(self) -> tuple[int, float]:
@@ -52,7 +54,7 @@ def digest_of(channel: str, members: Sequence[Notice], now: float) -> Notice:
 def undelivered(through: str, lost: Sequence[Notice], why: str, now: float) -> Notice:
     """What another channel is told of one that could not be reached."""
     first, alert = lost[0], _worst(lost)
-    named = f"{first.alert.episode}/{first.alert.sequence}/{first.step}/{through}/undelivered/{first.key}"
+    named = f"{first.alert.episode}/{through}/undelivered/{first.key}/{first.created_at}"  # a retry by hand renews it
     return Notice(
         key=sha256(named.encode()).hexdigest(),
         channel=through,

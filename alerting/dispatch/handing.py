@@ -31,7 +31,7 @@ async def handed(channel: Channel[Any], letter: Letter) -> Delivery:
         return Delivery(outcome=Outcome.RETRY, detail="no answer in time", unsure=True)
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a channel's fault must not end its post
         logger.error("channel_fault", channel=channel.name, error=type(error).__name__)  # noqa: TRY400 - its text may hold a secret
-        return Delivery(outcome=Outcome.RETRY, detail=f"{FAULT}: {type(error).__name__}")
+        return Delivery(outcome=Outcome.RETRY, detail=f"{FAULT}: {type(error).__name__}", unsure=True)
 
 
 def _heard(task: "asyncio.Task[Delivery]") -> None:

@@ -29,7 +29,7 @@ class Office(Protocol):
         ...
 
     def entered(self, notice: Notice) -> None:
-        """It is in memory as well: a digest."""
+        """It is in memory as well: a digest, or what another channel is told."""
         ...
 
     def count(self, channel: str, result: str) -> None:
@@ -50,6 +50,14 @@ class Office(Protocol):
 
     def told(self, episode: str, channel: str, receipt: Mapping[str, str]) -> None:
         """The channel knows of an episode."""
+        ...
+
+    def arrived(self, lost: Sequence[Notice]) -> bool:
+        """Whether what an outcry is about has arrived after all."""
+        ...
+
+    def handed_over(self, outcry: Notice, lost: Sequence[Notice]) -> bool:
+        """Whether a channel that works will make an outcry which another one could not."""
         ...
 
     async def cry(self, channel: str, lost: Sequence[Notice], why: str, *also: Notice) -> None:

@@ -19,7 +19,8 @@ class Overtaking:
         self._channel = channel
         self._queue = queue
         self._office = office
-        self._untold: dict[str, None] = {}
+        self._untold: dict[str, bool] = {}
+        """Episodes; whether they are over."""
 
     def renew(self, channel: Channel[Any]) -> None:
         """The channel as it is configured now."""
@@ -34,6 +35,8 @@ class Overtaking:
         notice = entry.notice
         if notice.what is What.DIGEST:
             return await self._of_digest(entry)
+        if notice.what is What.UNDELIVERED and self._office.arrived(entry.members or ()):
+            return "what it tells of has arrived, or is over"
         if notice.what in ANSWERS:
             if not self._channel.acks:
                 return "the channel is told of new trouble alone"
@@ -57,16 +60,16 @@ class Overtaking:
         return ""
 
     def _over(self, member: Notice) -> bool:
-        silent = member.alert.episode in self._untold
+        silent = self._untold.get(member.alert.episode, False)
         gone = silent or bool(self._office.overtaken(member))
         if gone and not silent:
             self.never_told(member)
         return gone
 
     def never_told(self, notice: Notice) -> None:
-        """It is dropped: what answers it is dropped as well, unless the channel has heard of the episode after all."""
+        """Dropped or given up: what answers it is dropped as well, unless the channel has heard of the episode."""
         if not notice.perhaps_sent and self._office.thread(notice.alert.episode, self._channel.name) is None:
-            self._untold[notice.alert.episode] = None
+            self._untold.setdefault(notice.alert.episode, False)
             while len(self._untold) > MOST_UNTOLD:
                 del self._untold[next(iter(self._untold))]
 
@@ -81,6 +84,6 @@ class Overtaking:
         unsure = any(entry.notice.perhaps_sent for entry in before) or (holder and holder.notice.perhaps_sent)
         known = self._office.thread(last.lane, self._channel.name) is not None
         if not unsure and not known and (before or holder or last.lane in self._untold):
-            self._untold[last.lane] = None
+            self._untold[last.lane] = True
             gone.append((last, "what it ends was never sent"))
         return gone

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, islice
@@ -11,20 +11,20 @@ from typing import Any
 import structlog
 
 from alerting.channels.contract import Channel
-from alerting.dispatch.entries import MOST_NAMED, Entry, digest_of
+from alerting.dispatch.entries import ANSWERS, LONE, MOST_NAMED, Entry, digest_of
 from alerting.dispatch.handing import FAULT, handed
 from alerting.dispatch.letters import plain
 from alerting.dispatch.office import Office
 from alerting.dispatch.overtaking import Overtaking
 from alerting.dispatch.queue import Queue
 from alerting.messages import Letter
-from alerting.pace import Bucket, bounded_wait, full_jitter
+from alerting.pace import LONGEST_BACKOFF_SECONDS, Bucket, bounded_wait, full_jitter
 from history.book.contract import in_digest
 from toban.alerts import Delivery, Notice, Outcome, Standing, What
 
 MOST_IN_DIGEST = 20_000
 AT_ONCE = 250  # of many, before the loop may turn to something else
-CHANNEL_BACKOFF_SECONDS = 60.0  # a channel that fails is tried that often at least: it may be well again
+CHANNEL_BACKOFF_SECONDS = 60.0  # a channel that fails may be well again: what is critical waits no longer
 OVERDUE_SECONDS = 300.0
 SWEEP_SECONDS = 60.0
 LONGEST_SLEEP_SECONDS = 5.0
@@ -43,6 +43,7 @@ class Post:
         self.failures = 0
         """In a row."""
         self.trouble = ""
+        """Of the last attempt."""
         self.resting = False
         """Nothing new is begun: the daemon stops."""
         self.removed = False
@@ -164,25 +165,31 @@ class Post:
         except Exception:  # a plain letter is better than none
             logger.exception("letter_fault", channel=self.name, rule=notice.alert.key.rule)
             letter, proper = plain(notice, members), False
-        return replace(letter, thread=self._office.thread(notice.alert.episode, self.name) or {}), proper
+        thread = None if notice.what in LONE else self._office.thread(notice.alert.episode, self.name)
+        return replace(letter, thread=thread or {}), proper
 
     async def _judge(self, entry: Entry, delivery: Delivery, *, proper: bool) -> None:
         """What became of an attempt."""
         notice = entry.notice
-        self.failures = self.failures + 1 if delivery.outcome is Outcome.RETRY else 0
+        self.failures = self.failures + 1 if delivery.outcome is Outcome.RETRY and not delivery.partly else 0
         self.trouble = "" if delivery.outcome is Outcome.SENT else delivery.detail
+        if delivery.outcome is Outcome.GONE:
+            self.shut, self._unseen = delivery.detail or "gone", True
+            logger.error("channel_shut", channel=self.name, why=self.shut)
         if delivery.outcome is Outcome.SENT:
             await self._sent(entry, delivery)
+        elif notice.what is What.UNDELIVERED and self._office.handed_over(notice, entry.members or ()):
+            if delivery.outcome is Outcome.RETRY:
+                self._retried(entry, delivery)  # the others wait all the same
+            await self._drop([(entry, f"left to another channel: {delivery.detail}")])
         elif delivery.outcome is Outcome.RETRY and self._retried(entry, delivery):
             entry.plain = entry.plain or (proper and delivery.detail.startswith(FAULT))
             self._office.count(self.name, "retry")
             await self._office.keep(entry.notice)
-            if entry.urgent and self._clock.monotonic() - entry.arrived >= OVERDUE_SECONDS:
-                await self._cry(entry, delivery.detail)
+            waited = self._clock.monotonic() - entry.arrived
+            if entry.urgent and max(waited, delivery.after_seconds or 0.0) >= OVERDUE_SECONDS:
+                await self._cry([entry], delivery.detail)
         else:
-            if delivery.outcome is Outcome.GONE:
-                self.shut, self._unseen = delivery.detail or "gone", True
-                logger.error("channel_shut", channel=self.name, why=self.shut)
             times = f" (given up after {notice.attempts})" if delivery.outcome is Outcome.RETRY else ""
             await self._bury([(entry, f"{delivery.outcome}: {delivery.detail}{times}")])
 
@@ -194,9 +201,10 @@ class Post:
             detail=_said(entry.notice, delivery),
             receipt=dict(delivery.receipt),
         )
-        for member in entry.members or ():
-            self._knows(member.alert.episode, {})
-        if entry.notice.what not in (What.DIGEST, What.UNDELIVERED):
+        if entry.notice.what is What.DIGEST:
+            for member in entry.members or ():
+                self._knows(member.alert.episode, {})
+        elif entry.notice.what is not What.UNDELIVERED:
             self._knows(notice.alert.episode, notice.receipt)
         self._close(entry)
         await self._office.keep(notice)
@@ -212,8 +220,10 @@ class Post:
         asked = None if delivery.after_seconds is None else bounded_wait(delivery.after_seconds)
         share = self._office.random.random()
         pause = full_jitter(self.failures, share, longest_seconds=CHANNEL_BACKOFF_SECONDS)
-        self._paused_until = now + (pause if asked is None else asked)
-        wait = max(full_jitter(notice.attempts, share), asked or 0.0)
+        if asked is not None or not delivery.partly:
+            self._paused_until = now + (pause if asked is None else asked)
+        longest = CHANNEL_BACKOFF_SECONDS if entry.urgent else LONGEST_BACKOFF_SECONDS
+        wait = max(full_jitter(notice.attempts, share, longest_seconds=longest), asked or 0.0)
         if not entry.urgent:
             if now >= entry.deadline or now + (asked or 0.0) > entry.deadline:
                 return False
@@ -245,8 +255,8 @@ class Post:
         for number, (entry, reason) in enumerate(gone):
             notices.append(_ended(entry.notice, Standing.DROPPED, reason, self._clock.now()))
             self._close(entry)
-            if result == "dropped":
-                self._overtaking.never_told(entry.notice)
+            for told in _told_by(entry) if result == "dropped" else ():
+                self._overtaking.never_told(told)
             if number % AT_ONCE == AT_ONCE - 1:
                 await asyncio.sleep(0)
         await self._office.keep(*also, *notices)
@@ -257,7 +267,10 @@ class Post:
         """Many become one: written together, so that each is in one of them whatever happens."""
         gone: list[tuple[Entry, str]] = []
         stay: list[Entry] = []
-        for number, entry in enumerate(self.queue.many(MOST_IN_DIGEST)):
+        found = self.queue.many(MOST_IN_DIGEST)
+        apart = {entry.lane for entry in found if self._apart(entry)}  # whole lanes: what follows must not go first
+        together = [entry for entry in found if entry.lane not in apart]
+        for number, entry in enumerate(together):
             reason = await self._overtaking.reason(entry)
             gone.append((entry, reason)) if reason else stay.append(entry)
             if number % AT_ONCE == AT_ONCE - 1:
@@ -274,6 +287,11 @@ class Post:
         await self._drop([(entry, reason) for entry in stay], digest, result="digest")
         self.add(digest, members)
 
+    def _apart(self, entry: Entry) -> bool:
+        """Whether it ends what the provider finds again by its own receipt alone: a digest would leave that open."""
+        answers = self.channel.answers_apart and entry.notice.what in ANSWERS
+        return answers and bool(self._office.thread(entry.lane, self.name))
+
     async def _bury(self, given_up: Sequence[tuple[Entry, str]]) -> None:
         """Dead letters: in one transaction with what another channel is told of them."""
         if not given_up:
@@ -281,6 +299,8 @@ class Post:
         dead = [_ended(entry.notice, Standing.DEAD, why, self._clock.now()) for entry, why in given_up]
         for entry, _ in given_up:
             self._close(entry)
+            for notice in _told_by(entry):
+                self._overtaking.never_told(notice)
         first, why = dead[0], given_up[0][1]
         alert = first.alert.key.text
         logger.error("undelivered", channel=self.name, alert=alert, what=first.what, count=len(dead), why=why)
@@ -296,39 +316,45 @@ class Post:
     def _out_of_time(self, entry: Entry) -> str:
         return f"out of time: {entry.notice.detail or self.shut or self.trouble or 'not sent'}"
 
-    async def _cry(self, entry: Entry, why: str) -> None:
-        if not entry.cried:
-            entry.cried = True
-            await self._office.cry(self.name, (entry.notice, *(entry.members or ())), why)
-
-    async def _cry_shut(self) -> None:
-        if not self.shut or not self._unseen:
-            return
-        self._unseen = False
-        new = [entry for entry in self.queue if not entry.cried]
+    async def _cry(self, entries: Iterable[Entry], why: str) -> None:
+        """Another channel is told of these, once."""
+        new = [entry for entry in entries if not entry.cried]
         for entry in new:
             entry.cried = True
         if new:
-            await self._office.cry(self.name, [entry.notice for entry in new], self.shut)
+            lost = chain.from_iterable(entry.members or (entry.notice,) for entry in new)
+            await self._office.cry(self.name, tuple(islice(lost, MOST_NAMED)), why)
+
+    async def _cry_shut(self) -> None:
+        if self.shut and self._unseen:
+            self._unseen = False
+            await self._cry(list(self.queue), self.shut)
 
     async def _sweep(self, now: float) -> None:
         """What waits behind others grows old as well, or is overtaken."""
         self._swept_at = now
         gone: list[tuple[Entry, str]] = []
         late: list[Entry] = []
+        overdue: list[Entry] = []
         for number, entry in enumerate(list(self.queue)):
             if entry.notice.what is not What.DIGEST and (reason := self._office.overtaken(entry.notice)):
                 gone.append((entry, reason))
             elif now >= entry.deadline and not entry.urgent:
                 late.append(entry)
+            elif entry.urgent and now >= entry.arrived + OVERDUE_SECONDS:
+                overdue.append(entry)
             if number % AT_ONCE == AT_ONCE - 1:
                 await asyncio.sleep(0)
         await self._drop(gone)
         await self._bury([(entry, self._out_of_time(entry)) for entry in late])
+        await self._cry(overdue, self.shut or self.trouble or "not sent yet")
 
     async def _lay_down(self) -> None:
-        """The channel is configured no more."""
-        await self._bury([(entry, "the channel is configured no more") for entry in self.queue])
+        """The channel is configured no more. A fault here would end the posts of all the others."""
+        try:
+            await self._bury([(entry, "the channel is configured no more") for entry in self.queue])
+        except Exception:  # they are in the book, and the next start tells of them
+            logger.exception("outbox_fault", channel=self.name)
 
     def _close(self, entry: Entry) -> None:
         self.queue.remove(entry)
@@ -337,6 +363,13 @@ class Post:
 def _said(notice: Notice, delivery: Delivery) -> str:
     """The detail of the last attempt; but what an UNDELIVERED is about stands there, and stays."""
     return notice.detail if notice.what is What.UNDELIVERED else delivery.detail
+
+
+def _told_by(entry: Entry) -> Sequence[Notice]:
+    """What of episodes a channel would have heard by it."""
+    if entry.notice.what is What.DIGEST:
+        return entry.members or ()
+    return () if entry.notice.what in LONE else (entry.notice,)
 
 
 def _ended(notice: Notice, standing: Standing, why: str, now: float) -> Notice:

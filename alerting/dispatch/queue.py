@@ -1,11 +1,11 @@
 """What waits for one channel: in order within an episode, the worst first among episodes. Pure."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from alerting.dispatch.entries import LONE, Entry
-from toban.alerts import What
+from toban.alerts import Notice, What
 
 
 class Queue:
@@ -36,7 +36,7 @@ class Queue:
         self._lone += entry.notice.what in LONE
         if entry.notice.what in (What.RESOLVED, What.ACKNOWLEDGED):
             self._ended.add(entry.lane)
-        for member in entry.members or ():
+        for member in _held_by(entry):
             self._held[member.alert.episode] = entry
 
     def remove(self, entry: Entry) -> None:
@@ -47,7 +47,7 @@ class Queue:
             del self._lanes[entry.lane]
         self._count -= 1
         self._lone -= entry.notice.what in LONE
-        for member in entry.members or ():
+        for member in _held_by(entry):
             if self._held.get(member.alert.episode) is entry:
                 del self._held[member.alert.episode]
 
@@ -77,3 +77,8 @@ class Queue:
 
     def _heads(self) -> Iterator[Entry]:
         return (lane[0] for name, lane in self._lanes.items() if name not in self._held)
+
+
+def _held_by(entry: Entry) -> Sequence[Notice]:
+    """A digest tells of its members; an UNDELIVERED only names what another channel was to tell."""
+    return (entry.members or ()) if entry.notice.what is What.DIGEST else ()

@@ -3,7 +3,7 @@
 That a name is given twice is told where the files are merged, for every list alike.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import combinations
@@ -82,6 +82,8 @@ def _rule(rule: RuleSettings, path: Path, known: Known, alerts: Alerts) -> Itera
     yield from _actions(rule, path, known, alerts)
     yield from _targets(rule, path, known)
     yield from _order(rule, path)
+    if rule.enabled and not rule.bounds and not (rule.function and rule.function.kind is Kind.ABSENT):
+        yield path, "has no threshold left; write info, warning or critical, or enabled: false"
     metric = known.metrics.get(rule.metric)
     if metric is None:
         if not rule.metric.startswith(known.prefixes or ("\0",)):
@@ -109,12 +111,19 @@ def _channels(notify: Notify, path: Path, known: Known) -> Iterator[Problem]:
                 yield (*path, severity.value, place), f"no channel is called {channel}{_near(channel, known.channels)}"
 
 
-def _steps(steps: Iterable[StepSettings], path: Path, known: Known) -> Iterator[Problem]:
+def _steps(steps: Sequence[StepSettings], path: Path, known: Known) -> Iterator[Problem]:
     for place, step in enumerate(steps):
         for nth, channel in enumerate(step.notify):
             if channel not in known.channels:
                 why = f"no channel is called {channel}{_near(channel, known.channels)}"
                 yield (*path, place, "notify", nth), why
+    for (first, one), (second, other) in combinations(enumerate(steps), 2):
+        if one.after == other.after and _climbing(one) & _climbing(other):
+            yield (*path, second, "after"), f"step {first + 1} is taken then, too; name all channels in one step"
+
+
+def _climbing(step: StepSettings) -> set[Severity]:
+    return set(step.severities) or set(Severity) - {Severity.INFO}
 
 
 def _actions(rule: RuleSettings, path: Path, known: Known, alerts: Alerts) -> Iterator[Problem]:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
+from alerting.escalation import ACTION
 from alerting.lines import one_line
 from alerting.messages import Message
 from alerting.wording.telling import Telling, named
@@ -67,6 +68,8 @@ def undelivered(telling: Telling, notices: tuple[Notice, ...]) -> Message:
     """Which channel, why, how many wait, and the worst of what did not arrive."""
     language, node = telling.language, one_line(telling.node)
     channel, why = _trouble(telling, notices)
+    if channel.startswith(ACTION):
+        return _undone(telling, notices, channel.removeprefix(ACTION).replace(":", " ", 1), why)
     waiting = max(len(notices), 1)
     shown = sorted(_latest(notices) or [telling.alert], key=lambda alert: (-alert.severity.rank, alert.started_at))
     summary = say("alert.summary.undelivered", language, channel=channel, why=why, count=waiting)
@@ -79,6 +82,23 @@ def undelivered(telling: Telling, notices: tuple[Notice, ...]) -> Message:
         summary=summary,
         facts=tuple(_line(telling, alert) for alert in shown[:WORST]),
         commands=(f"toban alerts test {channel}", "toban alerts"),
+        footer=telling.footer(say("alert.footer.node", language, node=node)),
+    )
+
+
+def _undone(telling: Telling, notices: tuple[Notice, ...], action: str, why: str) -> Message:
+    """It was to be done, not told: there is no channel to try, and somebody has to look what came of it."""
+    language, node = telling.language, one_line(telling.node)
+    alert, why = notices[0].alert if notices else telling.alert, why.removeprefix(f"{action}: ")
+    return Message(
+        what=telling.notice.what,
+        severity=alert.severity,
+        state=State.FIRING,
+        language=language,
+        title=telling.titled(say("alert.title.undone", language, node=node, action=action)),
+        summary=say("alert.summary.undone", language, action=action, why=why),
+        facts=(_line(telling, alert),),
+        commands=(f"toban alerts show {alert.episode}",),
         footer=telling.footer(say("alert.footer.node", language, node=node)),
     )
 

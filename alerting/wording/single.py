@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 
+from alerting.escalation import ACTION
 from alerting.lines import one_line
 from alerting.wording.telling import Telling, named
 from alerting.wording.templates import own_words
@@ -149,7 +150,7 @@ def _level(telling: Telling) -> str:
 
 def _people(telling: Telling) -> Iterator[tuple[str, str]]:
     alert = telling.alert
-    yield "told", one_line(", ".join(alert.told))
+    yield "told", one_line(", ".join(name for name in alert.told if not name.startswith(ACTION)))
     if alert.acknowledged_by:
         who = one_line(alert.acknowledged_by)
         at = "" if alert.acknowledged_at is None else telling.at(alert.acknowledged_at)
@@ -170,8 +171,10 @@ def _trouble(telling: Telling) -> Iterator[tuple[str, str]]:
 
 
 def commands(telling: Telling, *, locked: bool) -> tuple[str, ...]:
-    """What to type next; each can be copied as it stands."""
+    """What to type next; each can be copied as it stands. Of a drill's alert nobody else knows."""
     alert = telling.alert
+    if alert.test:
+        return ()
     typed = [f"toban alerts show {alert.episode}"]
     if alert.state in (State.PENDING, State.FIRING):
         note = say("alert.ack_note", telling.language)

@@ -102,7 +102,14 @@ def _number(value: object) -> float | None:
 
 
 def _label(value: object) -> str:
-    return "" if value is None else str(value)[:MOST_LABEL_CHARACTERS]
+    """As SQL would write it, not as Python would."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, bytes):
+        value = value[:MOST_LABEL_CHARACTERS].decode(errors="backslashreplace")
+    return str(value)[:MOST_LABEL_CHARACTERS]
 
 
 def _listed(columns: tuple[str, ...]) -> str:

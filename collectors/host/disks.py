@@ -129,7 +129,7 @@ class DisksCollector(Collector[HostMachine, DisksSettings]):
     async def _ask(self, mount: Mount) -> Usage | OSError | StuckError:
         call = partial(self.source.statvfs, mount.path)
         try:
-            found = await self.source.blocking.run(mount.label, call, timeout_seconds=self.settings.mount_timeout)
+            found = await self.source.mounts.run(mount.label, call, timeout_seconds=self.settings.mount_timeout)
         except (OSError, StuckError) as error:
             return error
         return usage(found)

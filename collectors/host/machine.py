@@ -10,7 +10,8 @@ from collectors.checkpoints import Checkpoints
 from collectors.contract import Kind, Source
 from toban.outcomes import Failure, Gap, Reason
 
-THREADS_AT_ONCE = 8
+THREADS_AT_ONCE = 32  # few work at a time, since lanes take turns: the others are those that hang
+MOUNTS_AT_ONCE = 256  # each that hangs keeps its thread: one server's exports all hang together, and / must be told
 
 # First match wins: the narrow before the wide. A host that Toban itself runs on is never called down.
 _MEANINGS: tuple[tuple[type[BaseException], Reason, str], ...] = (
@@ -40,6 +41,7 @@ class HostMachine(Source):
         self.sys = sys
         self.statvfs = statvfs
         self.blocking = Blocking(limit=THREADS_AT_ONCE)
+        self.mounts = Blocking(limit=MOUNTS_AT_ONCE)
         self.errands: set[asyncio.Task[None]] = set()  # what outlasts a turn, and ends with the source
 
     def read(self, name: str) -> str:

@@ -11,6 +11,11 @@ from toban.samples import Batch, Findings, Metric, Type, Unit
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 # Present inside a container that sees its own cgroup as the root; version 2, then 1.
 LIMIT_FILES = ("fs/cgroup/memory.max", "fs/cgroup/memory/memory.limit_in_bytes")
+# How much is used of it, and how much of that is file cache which the kernel gives up first.
+_USED_FILES = {
+    LIMIT_FILES[0]: ("fs/cgroup/memory.current", "fs/cgroup/memory.stat", "inactive_file"),
+    LIMIT_FILES[1]: ("fs/cgroup/memory/memory.usage_in_bytes", "fs/cgroup/memory/memory.stat", "total_inactive_file"),
+}
 
 MEMORY_TOTAL = Metric(name="toban_host_memory_total_bytes", help="Memory the kernel manages.", unit=Unit.BYTES)
 MEMORY_AVAILABLE = Metric(
@@ -21,7 +26,7 @@ MEMORY_USED = Metric(
 )
 MEMORY_USED_RATIO = Metric(
     name="toban_host_memory_used_ratio",
-    help="Share of the memory that could not be had without swapping.",
+    help="Share of the memory that could not be had without swapping; in a container of its limit, if that is nearer.",
     unit=Unit.RATIO,
     kept=True,
 )
@@ -74,21 +79,33 @@ class MemoryCollector(Collector[HostMachine, CollectorSettings]):
         """Measure once."""
         batch = Batch(self.clock.now())
         found = parse_meminfo(self.source.read("meminfo"))
-        _add_memory(batch, found)
+        limit, used_ratio = self._limit(found["MemTotal"])
+        _add_memory(batch, found, used_ratio)
         _add_swap(batch, found)
-        batch.add(MEMORY_LIMIT, self._limit(found["MemTotal"]))
+        batch.add(MEMORY_LIMIT, limit)
         gaps = [*_missing(found), *self._add_events(batch)]
         return Findings(samples=batch.samples, gaps=tuple(gaps))
 
-    def _limit(self, total: int) -> int | None:
+    def _limit(self, total: int) -> tuple[int | None, float]:
+        """The container's limit if it has one below the machine's memory, and which share of it is used."""
         for name in LIMIT_FILES:
             try:
                 text = (self.source.sys / name).read_text()
             except OSError:
                 continue  # no container, or the other version
             limit = int(text) if text.strip().isdigit() else total
-            return limit if limit < total else None
-        return None
+            return (limit, self._used_bytes(name) / max(limit, 1)) if limit < total else (None, 0.0)
+        return None, 0.0
+
+    def _used_bytes(self, limit_file: str) -> int:
+        used_file, details_file, given_up = _USED_FILES[limit_file]
+        try:
+            used = int((self.source.sys / used_file).read_text())
+            details = (self.source.sys / details_file).read_text()
+        except OSError:
+            return 0
+        cache = next((int(line.split()[1]) for line in details.splitlines() if line.split(" ")[0] == given_up), 0)
+        return max(0, used - cache)
 
     def _add_events(self, batch: Batch) -> list[Gap]:
         try:
@@ -114,13 +131,13 @@ def parse_meminfo(text: str) -> dict[str, int]:
     return found
 
 
-def _add_memory(batch: Batch, found: dict[str, int]) -> None:
+def _add_memory(batch: Batch, found: dict[str, int], limit_used_ratio: float) -> None:
     total, available = found["MemTotal"], found.get("MemAvailable")
     batch.add(MEMORY_TOTAL, total)
     if available is not None:
         batch.add(MEMORY_AVAILABLE, available)
         batch.add(MEMORY_USED, total - available)
-        batch.add(MEMORY_USED_RATIO, (total - available) / total)
+        batch.add(MEMORY_USED_RATIO, max((total - available) / total, limit_used_ratio))
 
 
 def _missing(found: dict[str, int]) -> list[Gap]:

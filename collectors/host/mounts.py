@@ -30,7 +30,7 @@ class Mount:
 def parse_mounts(text: str) -> list[Mount]:
     """The mounts that can be seen: where one lies over another, the upper."""
     seen: dict[bytes, Mount] = {}
-    for line in text.splitlines():
+    for line in filter(None, text.split("\n")):  # a mount point's name may hold what else ends a line in Unicode
         mount = parse_mount(line)
         seen[mount.path] = mount
     return list(seen.values())

@@ -50,14 +50,16 @@ class Programs:
             env={"PATH": self._path, "LC_ALL": "C", "HOME": os.environ.get("HOME", "/")},
             start_new_session=True,  # so that its children end with it
         )
+        ended = False
         try:
             with suppress(OSError):  # it has ended already, or the unit's system call filter has no room for this
                 os.setpriority(os.PRIO_PROCESS, process.pid, LOWEST_PRIORITY)
             async with asyncio.timeout(timeout_seconds):
                 output, complaint = await _said(process)
                 status = await process.wait()
+            ended = True
         finally:
-            if process.returncode is None:
+            if not ended:  # or it has, and what it started goes on
                 await _end(process)
         return Ran(status=status, output=output, complaint=complaint)
 

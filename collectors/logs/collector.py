@@ -6,6 +6,7 @@ written before the counts are told, so that what was told once never goes back, 
 
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from threading import Event
 
 from collectors.contract import Collector, Kind
@@ -33,6 +34,7 @@ from toban.samples import Batch, Findings
 
 READ_SECONDS = 10.0  # at most in one turn: other logs wait for theirs
 SHARE_OF_TIMEOUT = 0.5
+UNREADABLE_TOLD = 3  # by name; the others by their number
 
 
 class Logs(Collector[HostMachine, LogsSettings]):
@@ -68,11 +70,12 @@ class Logs(Collector[HostMachine, LogsSettings]):
 
     def _turn(self, stopped: Event) -> Findings:
         now, deadline = self.clock.now(), self.clock.monotonic() + self._read_seconds
-        gaps = []
+        gaps = list[Gap]()
         journal, self._journal = self._journal, None  # after an unexpected end, what was written last counts
         if journal is None:
-            journal, trouble = self._recalled()
-            gaps += trouble
+            journal, gaps = self._recalled()
+        if journal is None:
+            return Findings(samples=(), gaps=tuple(gaps))
         journal.read_on(now, lambda: not stopped.is_set() and self.clock.monotonic() < deadline)
         gaps += self._write(journal)
         self._journal = journal
@@ -82,34 +85,52 @@ class Logs(Collector[HostMachine, LogsSettings]):
     def _read_seconds(self) -> float:
         return min(READ_SECONDS, self.settings.timeout * SHARE_OF_TIMEOUT)
 
-    def _recalled(self) -> tuple[Journal, list[Gap]]:
-        """The journal as it was last written, or an empty one and why."""
+    def _recalled(self) -> tuple[Journal | None, list[Gap]]:
+        """The journal as it was last written; an empty one when that is broken; none while it cannot be read.
+
+        To go on without it would be to write an empty one over it.
+        """
         checkpoints = self.source.checkpoints
         journal = Journal(self.settings, self.title, checkpoints)
         try:
             journal.recall()
-        except (sqlite3.Error, OSError, ValueError, KeyError, TypeError) as error:
-            broken = not isinstance(error, sqlite3.OperationalError | OSError)
-            aside = checkpoints.set_aside() if broken else None
-            hint = (
-                f"it was put aside as {aside}; the log is followed from its end" if aside else f"see {checkpoints.path}"
-            )
+        except (sqlite3.OperationalError, OSError) as error:
+            reason = Reason.LOCKED if "locked" in str(error) else Reason.PRIVILEGE
+            hint = f"let Toban's user read {checkpoints.path}; until then nothing is counted, and nothing lost"
+            return None, [Gap(what="positions", reason=reason, detail=_plain(error), hint=hint)]
+        except (sqlite3.Error, ValueError, KeyError, TypeError) as error:
+            hint = f"{self._put_aside(error)}; the log is followed from its end"
             gap = Gap(what="positions", reason=Reason.CORRUPT, detail=_plain(error), hint=hint)
             return Journal(self.settings, self.title, checkpoints), [gap]
         return journal, []
+
+    def _put_aside(self, error: Exception) -> str:
+        """Out of the way with what is broken: the file, or in a sound file what was kept of this log."""
+        checkpoints = self.source.checkpoints
+        try:
+            if isinstance(error, sqlite3.Error):
+                return f"it was put aside as {checkpoints.set_aside()}"
+            checkpoints.forget(self.title)
+        except (sqlite3.Error, OSError) as trouble:
+            return f"it stays where it is, {checkpoints.path}: {_plain(trouble)}"
+        return f"what {checkpoints.path} had of this log was dropped"
 
     def _write(self, journal: Journal) -> Iterator[Gap]:
         try:
             journal.write()
         except (sqlite3.Error, OSError) as error:
-            hint = f"let Toban's user write {self.source.checkpoints.path}; until then a crash would count lines again"
+            path = self.source.checkpoints.path
+            hint = f"Toban's user must be able to write {path}, with room on its disk; else a crash counts lines again"
             yield Gap(what="positions", reason=Reason.PRIVILEGE, detail=_plain(error), hint=hint)
 
     def _gaps(self, journal: Journal) -> Iterator[Gap]:
         following = journal.following
         path = str(self.settings.path)
-        for name, error in following.unreadable[:3]:
+        for name, error in following.unreadable[:UNREADABLE_TOLD]:
             yield self.source.gap(name, error)
+        for _, error in following.unreadable[UNREADABLE_TOLD : UNREADABLE_TOLD + 1]:
+            gap = self.source.gap(f"other files of {path}", error)
+            yield replace(gap, count=len(following.unreadable) - UNREADABLE_TOLD)
         if not following.matched and not following.unreadable:
             yield Gap(
                 what=path,

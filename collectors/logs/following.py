@@ -2,23 +2,24 @@
 
 import glob
 import os
-import re
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
+from collectors.logs.names import Key, Kin, Names, Origins
 from collectors.logs.position import BROKEN, HEAD_BYTES, Entry, Handle, Position, is_packed, unpacked
 from collectors.logs.settings import LogsSettings
 
 FILES_MAX = 2000  # beyond, the oldest are left out
+LOST_MAX = 1000  # positions of files that are gone, in case they come back
+LOST_SECONDS = 7 * 86400.0
 HANDLES_MAX = 100  # of each log
 SETTLED_SECONDS = 60.0  # an unfinished line at the end of what was rotated away counts as one after this
 _COMPARED_BYTES = 4096
-_PACKED = r"(?:\.(?:gz|bz2|xz|zst|lz4|Z|zip))?"
 
-Entries = dict[tuple[int, int], Entry]
+Entries = dict[Key, Entry]
 
 
 class Following:
@@ -30,15 +31,19 @@ class Following:
         self.first = True  # nothing is remembered: what there is has been there before us
         self.newest_ns = 0
         self.unreadable: list[tuple[str, OSError]] = []
+        self.passed: dict[Key, int] = {}  # how far those were read, or how long they were, that are left out
         self.left_out = 0
         self.matched = 0
         self._opened = 0
+        self._kin = Kin((), ())
+        self._returning: dict[Key, int] = {}
 
     def look(self, now: float) -> list[Position]:
         """Find every file again. What comes back are those that are gone, for whom their last line is to be counted."""
         self.unreadable = []
         self._opened = sum(position.handle is not None for position in self.positions)
         entries = self._entries()
+        self._kin = Kin(self.positions, entries)
         unclaimed = {entry.key: entry for entry in entries}
         lived = {p.key for p in self.positions if p.live}
         gone = self._find_again(unclaimed, now)
@@ -60,11 +65,20 @@ class Following:
             if not any(fnmatch(path, shape) or fnmatch(Path(path).name, shape) for shape in self.settings.exclude):
                 self._note(found, path, wanted=True)
         self.matched = len(found)
-        for path in self._siblings({*(p.origin for p in self.positions), *(e.path for e in found.values())}):
+        newest = sorted(found.values(), key=lambda entry: entry.changed_ns, reverse=True)
+        self._pass_over(newest[FILES_MAX:])
+        for path in self._siblings({*(p.origin for p in self.positions), *(e.path for e in newest[:FILES_MAX])}):
             self._note(found, path, wanted=False)
-        newest = sorted(found.values(), key=lambda entry: (entry.wanted, entry.changed_ns), reverse=True)
-        self.left_out = max(0, len(newest) - FILES_MAX)
-        return newest[:FILES_MAX]
+        rotated = sorted((e for e in found.values() if not e.wanted), key=lambda e: e.changed_ns, reverse=True)
+        return [*newest, *rotated][:FILES_MAX]
+
+    def _pass_over(self, entries: list[Entry]) -> None:
+        """Remember of those for whom there is no room where to go on, should they be among the newest again."""
+        read = {p.key: p.offset for p in self.positions}
+        plain = [entry for entry in entries if not entry.suffix]
+        self._returning = self.passed
+        self.passed = {e.key: read.get(e.key, self._returning.get(e.key, e.size)) for e in plain}
+        self.left_out = len(entries)
 
     def _note(self, found: Entries, path: str, *, wanted: bool) -> None:
         try:
@@ -86,13 +100,12 @@ class Following:
 
     def _siblings(self, origins: Iterable[str]) -> Iterator[str]:
         """Files that are named like rotated ones of the log."""
-        folders: dict[str, list[str]] = {}
+        folders: dict[str, Names] = {}
         for origin in origins:
-            real = os.path.realpath(origin)
-            folders.setdefault(str(Path(real).parent), []).append(Path(real).name)
+            folder, name = os.path.split(os.path.realpath(origin))
+            folders.setdefault(folder, Names()).add(name)
         for folder, names in folders.items():
-            shapes = [rotated_name(name) for name in names]
-            yield from (str(path) for path in _files(folder) if any(shape.fullmatch(path.name) for shape in shapes))
+            yield from (f"{folder}/{file}" for file in _files(folder) if any(names.of(file)))
         if self.settings.rotated is not None:
             yield from glob.glob(str(self.settings.rotated), recursive=True)  # noqa: PTH207 - a path of text
 
@@ -114,9 +127,21 @@ class Following:
                 gone += self._still_there(position, _opened(position, position.handle), unclaimed, now)
             elif self._moved(position, unclaimed, now):
                 self.positions.append(position)
+            elif (position.offset or position.after) and position.key not in self.passed:
+                self._lose(position, now)
             else:
                 gone.append(position)
+        lost = sorted((p.lost_at, p.key) for p in self.positions if p.lost_at is not None)
+        forgotten = {key for _, key in lost[:-LOST_MAX]}
+        self.positions = [p for p in self.positions if p.lost_at is None or p.key not in forgotten]
         return gone
+
+    def _lose(self, position: Position, now: float) -> None:
+        """Nowhere to be seen. A disk that is mounted again, or a right that is given back, does not make it new."""
+        position.handle, position.live = None, False
+        position.lost_at = now if position.lost_at is None else position.lost_at
+        if now - position.lost_at < LOST_SECONDS:
+            self.positions.append(position)
 
     def _keep_shadow(self, shadow: Position, entry: Entry, others: list[Position], now: float) -> bool:
         """A copy stays one while nothing writes to it, or what is written is still being copied. Else it is a log."""
@@ -162,8 +187,8 @@ class Following:
     def _moved(self, position: Position, unclaimed: Entries, now: float) -> bool:
         """Whether its content was found under another number: a copy, or compressed."""
         shadows = {p.key: p for p in self.positions if p.shadow and position.tail}
-        candidates = [*unclaimed.values(), *(_entry(shadow) for shadow in shadows.values())]
-        for entry in candidates:
+        there = [entry for entry in unclaimed.values() if self._related(position, entry)]
+        for entry in (*there, *(_entry(shadow) for shadow in shadows.values())):
             if not position.tail or not self._is_copy(position, entry):
                 continue
             unclaimed.pop(entry.key, None)
@@ -179,7 +204,7 @@ class Following:
 
     def _is_copy(self, position: Position, entry: Entry) -> bool:
         known = position if position.tail else _unread(position)
-        if not known.tail or position.compressed or not self._related(position, entry):
+        if not known.tail or not known.is_certain or position.compressed or not self._related(position, entry):
             return False
         if entry.suffix:
             return is_packed(known, entry)
@@ -189,33 +214,42 @@ class Following:
             return False
 
     def _related(self, position: Position, entry: Entry) -> bool:
-        name = Path(entry.path).name
-        origins = {Path(position.origin).name, Path(os.path.realpath(position.origin)).name, Path(position.path).name}
-        return any(name == origin or rotated_name(origin).fullmatch(name) for origin in origins) or (
-            self.settings.rotated is not None and not entry.wanted
-        )
+        return self._kin.are(position, entry) or (self.settings.rotated is not None and not entry.wanted)
 
     def _welcome(self, unclaimed: Entries, now: float) -> None:
         """What was never seen: read from its start, unless it was here before us or is a copy of what we know."""
+        families: dict[str, list[Position]] = {}
+        for position in self.positions:
+            families.setdefault(position.origin, []).append(position)
+        origins = Origins(families)
         for entry in sorted(unclaimed.values(), key=lambda entry: (not entry.wanted, entry.changed_ns)):
-            origin = self._origin(entry) or entry.path
-            known = [p for p in self.positions if p.origin == origin and entry.path != origin]
+            origin = origins.of(entry) or entry.path
+            known = families.get(origin, []) if entry.path != origin else []
             copied = any(self._is_copy(other, entry) for other in known)
             if not copied and not self.first and any(_is_under_way(other, entry) for other in known):
                 continue
-            position = Position(path=entry.path, origin=origin, device=entry.device, inode=entry.inode)
-            position.compressed = entry.suffix
-            before_us = self._was_before_us(entry)
-            position.shadow = copied or (before_us and (not entry.wanted or bool(entry.suffix)))
-            if not self._open(position, entry):
-                position.offset = entry.size
-                if not self.first:
-                    continue  # as soon as it can be read it is new
-            elif position.handle is not None and (position.shadow or before_us):
-                position.mark(position.handle, position.handle.stat.st_size)
-            _see(position, entry, now)
-            self._keep_few_open(position)
-            self.positions.append(position)
+            met = self._first_met(entry, origin, now, copied=copied)
+            if met is not None:
+                self.positions.append(met)
+                families.setdefault(origin, []).append(met)
+                origins.add(origin)
+
+    def _first_met(self, entry: Entry, origin: str, now: float, *, copied: bool) -> Position | None:
+        position = Position(path=entry.path, origin=origin, device=entry.device, inode=entry.inode)
+        position.compressed = entry.suffix
+        before_us = self._was_before_us(entry)
+        position.shadow = copied or (before_us and (not entry.wanted or bool(entry.suffix)))
+        if not self._open(position, entry):
+            position.offset = entry.size
+            if not self.first:
+                return None  # as soon as it can be read it is new
+        elif position.handle is not None:
+            size = position.handle.stat.st_size
+            before_bytes = size if position.shadow or before_us else min(size, self._returning.get(entry.key, 0))
+            position.mark(position.handle, before_bytes)
+        _see(position, entry, now)
+        self._keep_few_open(position)
+        return position
 
     def _link(self, known: list[Position], welcome: list[Position]) -> None:
         """Copies made one after the other since the last look: a line cut by the first goes on in the second."""
@@ -230,14 +264,6 @@ class Following:
             return not (self.settings.from_start and entry.wanted and not entry.suffix)
         return not entry.wanted and entry.changed_ns < self.newest_ns
 
-    def _origin(self, entry: Entry) -> str | None:
-        """The log that a file is a rotated one of, by its name."""
-        name = Path(entry.path).name
-        for origin in dict.fromkeys(p.origin for p in self.positions):
-            if entry.path == origin or rotated_name(Path(origin).name).fullmatch(name):
-                return origin
-        return None
-
     def _open(self, position: Position, entry: Entry) -> bool:
         """Whether it can be read."""
         if position.compressed:
@@ -249,10 +275,14 @@ class Following:
         except OSError as error:
             self.unreadable.append((entry.path, error))
             return False
-        return position.handle.stat.st_ino == entry.inode
+        if position.handle.stat.st_ino == entry.inode:
+            return True
+        position.handle = None  # renamed between the look and this: the next look finds both
+        return False
 
     def _settled(self, position: Position, now: float) -> bool:
-        return position.behind_bytes == 0 and now - position.idle_since >= SETTLED_SECONDS
+        since = max(position.idle_since, position.lost_at or 0.0)
+        return position.behind_bytes == 0 and now - since >= SETTLED_SECONDS
 
     def settled(self, now: float) -> Iterator[Position]:
         """Files that were rotated away, are read to their end and written no more, and end in the midst of a line."""
@@ -268,30 +298,18 @@ class Following:
             self._opened -= 1
 
 
-def rotated_name(name: str) -> re.Pattern[str]:
-    """How rotated files of a name are called: app.log.1, app.log-20261121.gz, app-20261121.log, app.1.log.xz."""
-    stem, dot, ending = name.partition(".")
-    behind = re.escape(name) + r"[-._~]?[\w.:-]*"
-    between = re.escape(stem) + r"[-._][\d][\d._:T-]*" + re.escape(dot + ending)
-    return re.compile(f"(?:{behind}|{between}{_PACKED})")
-
-
-def _files(folder: str) -> Iterator[Path]:
+def _files(folder: str) -> list[str]:
     try:
-        yield from sorted(Path(folder).iterdir())
+        return sorted(os.listdir(folder))  # noqa: PTH208 - text, of which there may be very much
     except OSError:
-        return
+        return []
 
 
 def _see(position: Position, entry: Entry, now: float) -> None:
     if (entry.size, entry.changed_ns) != (position.size, position.changed_ns):
         position.idle_since = now
-    position.path, position.size, position.changed_ns, position.live = (
-        entry.path,
-        entry.size,
-        entry.changed_ns,
-        entry.wanted,
-    )
+    position.path, position.size, position.changed_ns = entry.path, entry.size, entry.changed_ns
+    position.live, position.lost_at = entry.wanted, None
 
 
 def _handed_on(gone: Position, welcome: list[Position]) -> bool:

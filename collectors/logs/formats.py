@@ -17,10 +17,12 @@ _LEVEL = re.compile(
     rb"|(?:debug|info|notice|warn|warning|error|crit|alert|emerg)\])(?![A-Za-z0-9_]))[^\n]*"
 )
 _SSHD = r"sshd\S*: (?:message repeated (?P<repeated>\d+) times: \[ )?Failed \S+ for .* from (?P<address>\S+) port \d+"
+_REPEATED_MAX = 1000
 _REQUEST = re.compile(rb'" ([1-5])\d\d [\d-][^\n]*')
 _REQUEST_CAREFULLY = re.compile(rb'(?<!\\)" ([1-5])\d\d (?:\d+|-)(?![^ \n])')
 _COMBINED = re.compile(
-    rb'(?P<address>\S+) \S+ .*?\[[^\]]*\] "(?P<request>(?:[^"\\]|\\.)*)" (?P<status>\d{3}) (?:\d+|-)'
+    rb"(?P<address>\S+) \S+ .*?\[\d\d/[A-Z][a-z]{2}/[^\[\]]{5,30}\] "  # in front of it a user's name: of whatever
+    rb'"(?P<request>(?:[^"\\]|\\.)*)" (?P<status>\d{3}) (?:\d+|-)'
 )
 
 
@@ -83,8 +85,7 @@ class TextFormat(Format):
                     add_value(tally, groups[self.settings.value])
         if self.logins:
             for groups, line in self.logins.each(block):
-                count = int(groups.get("repeated") or 1)
-                tally.failed_login(groups["address"], self.when(line, tally.now), min(count, 1000))
+                tally.failed_login(groups["address"], self.when(line, tally.now), _times(groups))
 
     def count_levels(self, block: bytes, tally: Tally) -> None:
         """Each line once."""
@@ -165,6 +166,12 @@ def add_value(tally: Tally, value: object) -> None:
         return
     if number is not None and abs(number) < float("inf"):
         tally.value(number)
+
+
+def _times(groups: dict[str, str]) -> int:
+    """How often a line stands for the same; a person's own group of that name may hold anything."""
+    repeated = groups.get("repeated") or ""
+    return min(int(repeated[:4]), _REPEATED_MAX) if repeated.isdecimal() else 1
 
 
 def _careful(line: bytes) -> list[bytes]:

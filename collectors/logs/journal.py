@@ -56,6 +56,7 @@ class Journal:
         found = json.loads(pieces["files"])
         self.following.positions = [Position.read(document) for document in found["positions"]]
         self.following.newest_ns = found["newest_ns"]
+        self.following.passed = {(device, inode): offset for device, inode, offset in found.get("passed", ())}
         self.following.first = found["of"] != self._of
 
     @property
@@ -79,11 +80,12 @@ class Journal:
     def _in_order(self) -> Iterator[Position]:
         """The oldest first: what was rotated away before what goes on."""
         waiting = sorted(self.following.positions, key=lambda p: (p.after is not None, p.live, p.changed_ns))
-        yield from (position for position in waiting if not position.shadow)
+        yield from (position for position in waiting if not position.shadow and position.lost_at is None)
 
     def _may_be_read(self, position: Position) -> bool:
         """Whether it is open, and the copy it follows on is read to its end: its last line goes on here."""
-        before = next((p for p in self.following.positions if p.key == position.after), None)
+        positions = self.following.positions if position.after else ()
+        before = next((p for p in positions if p.key == position.after), None)
         if before is not None:
             if before.behind_bytes:
                 return False
@@ -104,8 +106,11 @@ class Journal:
             position.handle = kept or Handle(position.path)
         except OSError:  # told when it is looked for the next time
             return
-        if kept or position.stands_in(position.handle):
-            self.reader.read(position, now, go_on)
+        try:
+            if position.stands_in(position.handle):  # others were read since the look: it may have been cut meanwhile
+                self.reader.read(position, now, go_on)
+        except OSError as error:
+            self.following.unreadable.append((position.path, error))
         position.handle = kept
 
     def _politely(self, go_on: Callable[[], bool]) -> Callable[[], bool]:
@@ -121,6 +126,7 @@ class Journal:
             {
                 "of": self._of,
                 "newest_ns": self.following.newest_ns,
+                "passed": [[*key, offset] for key, offset in self.following.passed.items()],
                 "positions": [position.document() for position in self.following.positions],
             }
         )

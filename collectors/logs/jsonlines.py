@@ -71,10 +71,10 @@ class JsonFormat(Format):
         self._logins = self._conditions(_fields(logins.match)) if logins else []
         self._address = self.fields.getter(logins.address) if logins else None
 
-    def when(self, line: bytes, now: float) -> float | None:  # noqa: ARG002 - the field says the year
+    def when(self, line: bytes, now: float) -> float | None:
         """As its field has it."""
         found = self._one(line)
-        return None if found is None else told_at(self._time(found))
+        return None if found is None else told_at(self._time(found), now)
 
     def take(self, block: bytes, tally: Tally) -> None:
         """Count levels, patterns, values and failed logins."""
@@ -89,7 +89,7 @@ class JsonFormat(Format):
                     tally.match(pattern.name, tuple(label(get(row)) for get in labels))
         if self._address:
             for row in _those(rows, self._logins):
-                tally.failed_login(label(self._address(row)), told_at(self._time(row)))
+                tally.failed_login(label(self._address(row)), told_at(self._time(row), tally.now))
 
     def _take_matches(self, rows: list[Any], tally: Tally) -> None:
         if not self._match and not self._value:

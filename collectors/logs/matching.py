@@ -4,11 +4,15 @@ import re
 from collections.abc import Callable, Iterator
 from fnmatch import translate
 
+from collectors.backtracking import hangs, quickened
 from toban.printable import printable
 
 LABEL_MAX = 100
+SEEN_BYTES = 8192  # of a line, by an expression: `.*x` takes the square of a line's length, and nothing can stop it
 # Where the neighbouring lines could change the outcome, or bytes are no characters, each line is looked at by itself.
 _SEES_NEIGHBOURS = re.compile(r"\(\?(?:[!>(]|<!)|\\[AZ]|[*+?}]\+")
+# What takes line breaks too would run on to the block's end, from each place anew.
+_RUNS_ON = re.compile(r"\(\?[aimux]*s|\[\^(?![^\]]*\\[sn])|\\[DW][*+]")
 _NO_BYTES = re.compile(r"[^\x00-\x7f][?*+{]|\[[^\]]*[^\x00-\x7f]")
 _WILD = re.compile(r"[*?\[]")
 
@@ -16,9 +20,12 @@ _WILD = re.compile(r"[*?\[]")
 def compiled(text: str) -> re.Pattern[bytes]:
     """A person's expression, for the bytes of a line. ValueError says what is wrong with it."""
     try:
-        return re.compile(text.encode())
+        found = re.compile(text.encode())
     except (re.error, RecursionError, OverflowError) as error:
         raise ValueError(f"is no regular expression: {error}") from error
+    if why := hangs(text):
+        raise ValueError(why)
+    return found
 
 
 class LineMatches:
@@ -26,21 +33,22 @@ class LineMatches:
 
     def __init__(self, text: str, contains: str = "") -> None:
         self._line = compiled(text)
-        self._block = re.compile(self._line.pattern, self._line.flags | re.MULTILINE)
+        self._block = re.compile(quickened(text).encode(), self._line.flags | re.MULTILINE)
         self._text = re.compile(text) if _NO_BYTES.search(text) else None
         self._contains = contains.encode()
-        self._apart = bool(_SEES_NEIGHBOURS.search(text) or self._text)
+        self._apart = bool(_SEES_NEIGHBOURS.search(text) or _RUNS_ON.search(text) or self._text)
         self.groups = tuple(self._line.groupindex)
 
     def each(self, block: bytes) -> Iterator[tuple[dict[str, str], bytes]]:
         """Named groups and the line itself, for every line that matches."""
-        for line in self._candidates(block):
+        for line in self._candidates(bounded(block)):
             found = self.one(line)
             if found is not None:
                 yield found, line
 
     def one(self, line: bytes) -> dict[str, str] | None:
         """The named groups if this line matches."""
+        line = line[:SEEN_BYTES]
         if self._text is not None:
             match = self._text.search(line.decode("utf-8", "replace"))
             return None if match is None else {name: value or "" for name, value in match.groupdict().items()}
@@ -74,6 +82,14 @@ class LineMatches:
             return block.find(self._contains, at)
         found = self._block.search(block, at)
         return -1 if found is None else found.start()
+
+
+def bounded(block: bytes) -> bytes:
+    """The block, with what is too long of a line cut off. A line so long fills one of the windows looked at."""
+    window = SEEN_BYTES // 2
+    if all(block.find(b"\n", at, at + window) >= 0 for at in range(0, len(block) - window + 1, window)):
+        return block
+    return b"\n".join(line[:SEEN_BYTES] for line in block.split(b"\n"))
 
 
 def label(value: object) -> str:

@@ -5,11 +5,20 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 
+from collectors.logs.postgresql import KINDS
 from collectors.logs.settings import LogsSettings
 from collectors.logs.tally import OTHER, Bucket, Tally
 from toban.samples import Batch, Metric, Type, Unit
 
 PREFIX = "toban_log_match_"
+_TAKEN = {"log", "target", "le", "quantile"}  # labels that have a meaning already
+# What a rule compares with the time before it happened must be there before it happens.
+_EXPECTED = {
+    "text": ("critical", "error", "fatal"),
+    "jsonl": ("critical", "error", "fatal"),
+    "combined": ("5xx",),
+    "postgresql": ("error", "fatal"),
+}
 _SCALES = {"_seconds": (Unit.SECONDS, 1.0), "_ms": (Unit.SECONDS, 0.001), "_bytes": (Unit.BYTES, 1.0)}
 
 LINES = Metric(
@@ -101,25 +110,31 @@ def labelled_metric(pattern: str, names: tuple[str, ...]) -> Metric:
         name=f"{PREFIX}{re.sub(r'[^a-zA-Z0-9_]', '_', pattern).lower()}_total",
         help="Lines that this pattern fits, by its labels, since the log is followed",
         type=Type.COUNTER,
-        labels=("log", *names),
+        labels=("log", *(f"exported_{name}" if name in _TAKEN or name.startswith("__") else name for name in names)),
     )
 
 
 def add_counts(batch: Batch, settings: LogsSettings, tally: Tally, day: Bucket) -> None:
     """Levels and patterns. What is known to be counted and was never met is a zero, for alerts to see."""
     log = settings.name
-    for level, count in sorted(tally.levels.items()):
-        batch.add(LINES, count, log, level)
+    for level in sorted({*tally.levels, *_EXPECTED[settings.format]}):
+        batch.add(LINES, tally.levels[level], log, level)
+    for level in sorted(tally.levels):
         batch.add(LINES_24H, day.levels[level], log, level)
-    for pattern in sorted(
-        {*tally.matches, *(p.name for p in settings.patterns), *(["match"] if settings.match else ())}
-    ):
+    for pattern in sorted({*tally.matches, *(p.name for p in settings.patterns), *_own(settings)}):
         batch.add(MATCHES, tally.matches[pattern], log, pattern)
         batch.add(MATCHES_24H, day.matches[pattern], log, pattern)
     for state, count in sorted(tally.sqlstates.items()):
         batch.add(SQLSTATES, count, log, state)
     batch.add(CUT, tally.cut, log)
     batch.add(UNPARSED, tally.unparsed, log)
+
+
+def _own(settings: LogsSettings) -> tuple[str, ...]:
+    """What is counted without a pattern that says so."""
+    if settings.format == "postgresql":
+        return KINDS
+    return ("match",) if settings.match else ()
 
 
 def add_labelled(batch: Batch, settings: LogsSettings, tally: Tally, names: dict[str, tuple[str, ...]]) -> None:

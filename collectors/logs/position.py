@@ -10,6 +10,7 @@ import lzma
 import os
 import stat
 import weakref
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +19,8 @@ from typing import Any, BinaryIO, cast
 HEAD_BYTES = 256
 TAIL_BYTES = 64
 _OPEN: dict[str, Callable[[str], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-BROKEN = (EOFError, OSError, lzma.LZMAError)
-"""What reading a compressed file may raise while it is being written."""
+BROKEN = (EOFError, OSError, lzma.LZMAError, zlib.error)
+"""What reading a compressed file may raise while it is being written, or when it is damaged."""
 
 
 class Handle:
@@ -82,6 +83,7 @@ class Position:
     live: bool = True  # named by the log's glob at the last look
     shadow: bool = False  # a copy, or from before our time: known, and not read
     after: tuple[int, int] | None = None  # the copy whose last, unfinished line goes on here
+    lost_at: float | None = None  # since when it is nowhere to be seen
     handle: Handle | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -92,7 +94,12 @@ class Position:
     @property
     def behind_bytes(self) -> int:
         """What is still to be read; of a compressed file nobody knows."""
-        return 0 if self.compressed or self.shadow else max(0, self.size - self.offset)
+        return 0 if self.compressed or self.shadow or self.lost_at is not None else max(0, self.size - self.offset)
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether its content alone tells it from others. Of one that was away a line or two do not."""
+        return self.lost_at is None or len(self.head) == HEAD_BYTES
 
     def take(self, chunk: bytes) -> None:
         """Go on by what was read."""
@@ -131,7 +138,7 @@ class Position:
             "changed_ns",
         )
         found: dict[str, object] = {
-            name: getattr(self, name) for name in (*plain, "idle_since", "live", "shadow", "after")
+            name: getattr(self, name) for name in (*plain, "idle_since", "live", "shadow", "after", "lost_at")
         }
         return found | {name: getattr(self, name).decode("latin-1") for name in ("head", "tail", "carry")}
 

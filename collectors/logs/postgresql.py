@@ -11,7 +11,7 @@ import msgspec
 
 from collectors.logs.formats import Format
 from collectors.logs.matching import LineMatches
-from collectors.logs.moments import written_at
+from collectors.logs.moments import server_wrote_at
 from collectors.logs.settings import LogsSettings
 from collectors.logs.tally import NONE, Tally
 
@@ -42,6 +42,14 @@ _KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("lock_wait", re.compile(r"process \d+ still waiting for ")),
     ("crash", re.compile(r".*was terminated by signal|terminating any other active server processes")),
 )
+# In whatever language the message is.
+_BY_STATE = {
+    "40P01": "deadlock",
+    "53300": "connections_exhausted",
+    "28P01": "authentication_failure",
+    "28000": "authentication_failure",
+}
+KINDS = tuple(name for name, _ in _KINDS)
 _CLOSER = (
     r"[WEFPL](?:(?:ARNING|RROR|ATAL|ANIC):  |OG:  (?:[0-9A-Z]{5}: )?"
     r"(?:duration: |temporary file: path|process \d+ still|server process|terminating any))"
@@ -73,11 +81,13 @@ class PostgresText(Format):
 
     def when(self, line: bytes, now: float) -> float | None:
         """As its prefix begins."""
-        return written_at(line, now)
+        return server_wrote_at(line, now)
 
     def take(self, block: bytes, tally: Tally) -> None:
         """Count severities, and look closer at what is trouble."""
         firsts = _CONTINUED.sub(b"", block) if b"\t" in block and b"\n\t" in block else block
+        if block.startswith(b"\t"):  # the rest of an entry whose beginning was in the block before
+            firsts = firsts.partition(b"\n")[2]
         found = Counter(_FIRST.findall(firsts))
         levels: Counter[str] = Counter()
         for first, count in found.items():
@@ -184,8 +194,16 @@ _RECORDS = _records(f"{_UNTELLING}|duration: (?=[0-9.]+ ms)")
 _RECORDS_CAREFULLY = _records(_UNTELLING)
 
 
+_START = re.compile(rb"^(?=\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? [^,\n]{1,10},)", re.MULTILINE)
+_TORN_BYTES = 64 * 1024  # so much behind a quote that nothing closes, and other records in it: it was torn off
+
+
 class PostgresCsv(PostgresRecords):
     """csvlog: a line break may stand within quotes."""
+
+    def __init__(self, settings: LogsSettings) -> None:
+        super().__init__(settings)
+        self._torn = False  # whether a record ever was: counting quotes twice has its price
 
     def cut(self, data: bytes) -> int:
         """A record ends at a line break with every quote before it closed."""
@@ -195,14 +213,28 @@ class PostgresCsv(PostgresRecords):
             before = data.rfind(b"\n", 0, end - 1) + 1
             quotes -= data.count(b'"', before, end)
             end = before
+        if len(data) - end > _TORN_BYTES:
+            self._torn = True
+            last = max((found.start() for found in _START.finditer(data, end)), default=end)
+            return last + self.cut(data[last:]) if last > end else end
         return end
 
     def when(self, line: bytes, now: float) -> float | None:
         """As its first column has it."""
-        return written_at(line, now)
+        return server_wrote_at(line, now)
 
     def take(self, block: bytes, tally: Tally) -> None:
-        """Count records. Those that say little, which is most, are only told by their severity."""
+        """Count records, and what was torn off, by a full disk or a crash, as none."""
+        if self._torn and block.count(b'"') % 2:
+            pieces = [piece for piece in _START.split(block) if piece]
+            whole = [piece for piece in pieces if piece.count(b'"') % 2 == 0]
+            tally.lines(NONE, len(pieces) - len(whole))
+            tally.unparsed += len(pieces) - len(whole)
+            block = b"".join(whole)
+        self._take(block, tally)
+
+    def _take(self, block: bytes, tally: Tally) -> None:
+        """Those that say little, which is most, are only told by their severity."""
         rare = b"terminated by signal" in block
         shape = _RECORDS_CAREFULLY if b"authentication failed" in block else _RECORDS
         found = [] if self._patterns or rare else shape.findall(block)
@@ -260,7 +292,7 @@ class PostgresJson(PostgresRecords):
     def when(self, line: bytes, now: float) -> float | None:
         """As its field has it."""
         row = self._one(line)
-        return written_at(row.timestamp.encode(), now) if row else None
+        return server_wrote_at(row.timestamp.encode(), now) if row else None
 
     def take(self, block: bytes, tally: Tally) -> None:
         """Count objects."""
@@ -297,13 +329,13 @@ def count_kind(entry: Entry, tally: Tally, written: bytes) -> None:
     if verbose:
         state, message = verbose[1], message[verbose.end() :]
     if state and entry.severity not in {*_QUIET, *_UNTOLD} and state != "00000":
-        tally.sqlstates[state[:2]] += 1
-    kind = next((name for name, shape in _KINDS if shape.match(message)), "")
+        tally.state(state[:2])
+    kind = next((name for name, shape in _KINDS if shape.match(message)), "") or _BY_STATE.get(state, "")
     if kind and not (kind == "authentication_failure" and entry.severity != "FATAL"):
         tally.match(kind)
     if entry.severity == "FATAL" and (state.startswith(_NO_LOGIN) or kind == "authentication_failure"):
         host = _HOST_IN_MESSAGE.search(message)
-        tally.failed_login(host[1] if host else entry.address, written_at(written, tally.now))
+        tally.failed_login(host[1] if host else entry.address, server_wrote_at(written, tally.now))
 
 
 def prefix_regex(prefix: str) -> re.Pattern[str]:

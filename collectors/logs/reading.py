@@ -25,14 +25,12 @@ class Reader:
         self._forms: dict[str, Format] = {}
 
     def read(self, position: Position, now: float, go_on: Callable[[], bool]) -> bool:
-        """Whether the end was reached."""
-        chunks = _packed(position) if position.compressed else _plain(position)
-        with suppress(*BROKEN):
-            for chunk in chunks:
-                position.take(chunk)
-                self._take(position, chunk, now)
-                if not go_on():
-                    return False
+        """Whether the end was reached. OSError when a plain file cannot be read."""
+        for chunk in _packed(position) if position.compressed else _plain(position):
+            position.take(chunk)
+            self._take(position, chunk, now)
+            if not go_on():
+                return False
         return True
 
     def last_line(self, position: Position, now: float) -> None:
@@ -85,8 +83,9 @@ def _plain(position: Position) -> Iterator[bytes]:
 
 
 def _packed(position: Position) -> Iterator[bytes]:
+    """To its end, or to where it is damaged or still being written."""
     entry = Entry(path=position.path, device=0, inode=0, size=0, changed_ns=0, wanted=False)
-    with unpacked(entry) as stream:
+    with suppress(*BROKEN), unpacked(entry) as stream:
         stream.seek(position.offset, os.SEEK_SET)
         while chunk := stream.read(BLOCK_BYTES):
             yield chunk

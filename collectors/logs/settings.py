@@ -75,10 +75,10 @@ class LogsSettings(EntrySettings):
     @field_validator("patterns")
     @classmethod
     def _are_told_apart(cls, patterns: tuple[Pattern, ...]) -> tuple[Pattern, ...]:
-        names = [pattern.name for pattern in patterns]
+        names = [pattern.name.lower() for pattern in patterns]  # as their metrics are called
         for place, name in enumerate(names):
             if name in names[:place]:
-                raise misfit(f"another pattern is called {name} too", place, "name")
+                raise misfit(f"another pattern is called {patterns[place].name} too", place, "name")
         return patterns
 
     @model_validator(mode="after")

@@ -5,12 +5,14 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from collectors.logs.attempts import ADDRESSES_MAX, WINDOW_SECONDS, Attempts
+from collectors.logs.attempts import WINDOW_SECONDS, Attempts, caller_of
 from collectors.logs.matching import label
 from collectors.logs.values import Spread, Values, spread
 
 BUCKET_SECONDS = 300
 LEVELS_MAX = 30
+STATES_MAX = 60
+BUCKET_ADDRESSES_MAX = 200  # told apart in five minutes; who is over the threshold always is
 OTHER = "other"
 NONE = "none"
 _ALIASES = {
@@ -99,6 +101,11 @@ class Tally:
             self.levels[name] += count
             self._bucket.levels[name] += count
 
+    def state(self, name: str) -> None:
+        """A class of SQLSTATE. Whoever may raise a message can invent some."""
+        known = name in self.sqlstates or len(self.sqlstates) < STATES_MAX
+        self.sqlstates[name if known else OTHER] += 1
+
     def match(self, pattern: str, labels: tuple[str, ...] = (), count: int = 1) -> None:
         """So many lines that a pattern fits. Of its label sets the first so many are told apart."""
         self.matches[pattern] += count
@@ -115,19 +122,18 @@ class Tally:
 
     def failed_login(self, address: str, moment: float | None = None, count: int = 1) -> None:
         """So many failed logins. What an address wrote of itself is cut to what is shown."""
-        address = label(address) or "unknown"
+        address = caller_of(label(address)) or "unknown"
         at = self._now if moment is None else min(moment, self._read_at)
+        for _ in range(min(count, self.attempts.threshold + 1)):
+            self.attempts.fail(address, at)
         failures = self._bucket.failures
-        if address not in failures and len(failures) >= ADDRESSES_MAX:
-            address = OTHER
-        failures[address] += count
-        if address != OTHER:
-            for _ in range(min(count, self.attempts.threshold + 1)):
-                self.attempts.fail(address, at)
+        crowded = len(failures) >= BUCKET_ADDRESSES_MAX and not self.attempts.is_over(address)
+        failures[OTHER if crowded and address not in failures else address] += count
 
     def forget(self, now: float) -> list[int]:
-        """Drop what is older than a day; which buckets went."""
-        gone = [start for start in self.buckets if start + BUCKET_SECONDS <= now - WINDOW_SECONDS]
+        """Drop what is older than a day, and what a wrong clock put more than a day ahead; which buckets went."""
+        first, last = now - WINDOW_SECONDS - BUCKET_SECONDS, now + WINDOW_SECONDS
+        gone = [start for start in self.buckets if not first < start <= last]
         for start in gone:
             del self.buckets[start]
         self.changed -= set(gone)

@@ -1,8 +1,8 @@
 """Somebody's own SQL at a server: one statement in a read-only transaction; and what the server said of it.
 
 The transaction holds back what writes, and the first word what would change the session or call a procedure. The
-connection ends with the answer, and with it whatever the statement set or locked. `SELECT … INTO OUTFILE` wants the
-privilege FILE, which nobody gives to Toban.
+connection ends with the answer, and with it whatever the statement set or locked. `SELECT … INTO OUTFILE` writes beside
+every transaction, where a role has the privilege FILE: those words are refused, and comments that the server runs.
 """
 
 import re
@@ -19,6 +19,8 @@ _COMMENT = r"/\*(?!!|M!).*?\*/|(?:--\s|\#)[^\n]*\n"  # but /*! … */, which the
 _READING = re.compile(
     rf"(?:\s|\(|{_COMMENT})*(?:select|with|show|values|table|explain|desc|describe)\b", re.IGNORECASE | re.DOTALL
 )
+_RUN_COMMENT = re.compile(r"/\*M?!", re.IGNORECASE)
+_INTO_FILE = re.compile(rf"\binto(?:\s|{_COMMENT})*(?:out|dump)file\b", re.IGNORECASE | re.DOTALL)
 _NEAR = re.compile(r"(?<=near ')(.*)(?=' at line)", re.DOTALL)
 _QUOTED = re.compile(r"'.*'", re.DOTALL)
 _NAMING = frozenset({1044, 1049, 1054, 1109, 1142, 1143, 1146, 1227, 1305, 1370})  # they quote names, never a value
@@ -28,10 +30,16 @@ _KEPT = frozenset({Reason.PRIVILEGE, Reason.TIMEOUT, Reason.LOCKED})
 
 
 def check_reads(sql: str) -> None:
-    """Refuse what does not begin as a question does."""
+    """Refuse what is more than a question."""
+    wrong = ""
     if not _READING.match(sql):
-        detail = "the SQL does not begin with SELECT, WITH, SHOW, VALUES, TABLE, EXPLAIN or DESCRIBE"
-        raise AskedError(Failure(reason=Reason.QUERY, detail=detail, hint="Toban only reads"))
+        wrong = "the SQL does not begin with SELECT, WITH, SHOW, VALUES, TABLE, EXPLAIN or DESCRIBE"
+    elif _RUN_COMMENT.search(sql):
+        wrong = "the SQL has a comment that the server runs (/*! … */)"
+    elif _INTO_FILE.search(sql):
+        wrong = "the SQL writes a file (INTO OUTFILE or DUMPFILE)"
+    if wrong:
+        raise AskedError(Failure(reason=Reason.QUERY, detail=wrong, hint="Toban only reads"))
 
 
 async def answer_of(connection: Any, cursor_class: Any, sql: str, *, most_rows: int) -> Answer:  # noqa: ANN401 - the driver's

@@ -5,6 +5,7 @@ two readings. A restart, or a TRUNCATE of the digests, makes one interval unknow
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import count
 from typing import Any
 
 from pydantic import Field
@@ -81,6 +82,7 @@ class MariadbDigests(Collector[MariadbServer, DigestsSettings]):
         self._epoch = 0  # grows with each restart and TRUNCATE: readings of one epoch count from the same start
         self._first_seen: dict[tuple[int, int, int, bool], float] = {}
         self._numbers: dict[str, int] = {}  # of schemas, since the books know databases by number
+        self._free_numbers = count()  # none is given twice: a member may still go by it
         self._digests: dict[int, str] = {}
         self._told: set[str] = set()
 
@@ -116,11 +118,14 @@ class MariadbDigests(Collector[MariadbServer, DigestsSettings]):
         self._started_at = started_at if restarted else self._started_at
         entries: dict[tuple[int, int, int, bool], tuple[float, ...]] = {}
         first_seen: dict[tuple[int, int, int, bool], float] = {}
+        known, self._numbers, self._digests = self._numbers, {}, {}
         for row in rows:
-            digest = row["digest"] or ""  # the catch-all has none
+            digest, name = row["digest"] or "", row["schema_name"]  # the catch-all has no digest
             number = int(digest, 16) if digest else 0
             self._digests[number] = digest or LOST
-            schema = self._numbers.setdefault(row["schema_name"], len(self._numbers))
+            if name not in self._numbers:
+                self._numbers[name] = known[name] if name in known else next(self._free_numbers)
+            schema = self._numbers[name]
             identity = (0, schema, number, True)
             entries[identity] = (*(float(row[column]) for column in _COLUMNS), 0.0)
             first_seen[identity] = float(row["since"])
@@ -185,4 +190,4 @@ def _lost(rows: Iterable[dict[str, Any]]) -> tuple[Gap, ...]:
         return ()
     detail = "the server had no room for their digests; they are summed up as `lost`"
     hint = "raise performance_schema_digests_size, or TRUNCATE performance_schema.events_statements_summary_by_digest"
-    return (Gap(what="calls of statements", reason=Reason.UNSUPPORTED, count=calls, detail=detail, hint=hint),)
+    return (Gap(what="calls of statements", reason=Reason.FULL, count=calls, detail=detail, hint=hint),)

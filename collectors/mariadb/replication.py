@@ -108,4 +108,4 @@ def _gap(row: Mapping[str, Any]) -> Gap:
     number = row["last_io_errno"] if stopped == "fetching" else row["last_sql_errno"]
     detail = f"the replica is not {stopped}" + (f": error {number}" if number else "")
     hint = "SHOW ALL SLAVES STATUS says why, START SLAVE goes on"
-    return Gap(what="seconds behind the primary", reason=Reason.UNSUPPORTED, detail=detail, hint=hint)
+    return Gap(what="seconds behind the primary", reason=Reason.UNEXPECTED, detail=detail, hint=hint)

@@ -17,6 +17,7 @@ from collectors.mariadb.session import (
     Settings,
     arguments,
     asked_settings,
+    context_of,
     load_driver,
     prepare,
     settings,
@@ -64,6 +65,7 @@ class MariadbServer(SqlSource):
         self._connection: Any = None
         self._asking: Any = None
         self._tls = ssl_mode(dsn) != "disabled"
+        self._context: ssl.SSLContext | None = None
         self._opening = asyncio.Lock()
         self._asked = asyncio.Lock()
         self._failure: Failure | None = None
@@ -114,7 +116,8 @@ class MariadbServer(SqlSource):
         finally:
             if connection is not None:
                 connection.close()  # with what was not taken of the answer; the server notices
-            self._asking = None
+            if self._asking is connection:
+                self._asking = None
             self.spent_seconds += self.clock.monotonic() - began
             self.asked_seconds += self.clock.monotonic() - began
 
@@ -190,10 +193,14 @@ class MariadbServer(SqlSource):
         except ServerError:
             raise
         except Exception as error:  # the driver raises more than its own errors; each becomes one of ours
+            self._context = None  # its files may have been renewed: they are read again
             raise ServerError(number_of(error), explain_refusal(error, self.dsn)) from error
 
     async def _entered(self, driver: Any, said: Settings, database: str | None) -> Any:  # noqa: ANN401 - the driver's
-        told = arguments(self.dsn, timeout_seconds=self.limits.connect_timeout, database=database, tls=self._tls)
+        if self._tls and self._context is None:  # in a thread: the machine's authorities take a tenth of a second
+            self._context = await asyncio.to_thread(context_of, self.dsn)
+        context = self._context if self._tls else None
+        told = arguments(self.dsn, timeout_seconds=self.limits.connect_timeout, database=database, tls=context)
         connection = driver.connection.Connection(**told)
         try:
             await connection.connect()

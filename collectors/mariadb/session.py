@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
-from collectors.mariadb.failures import INSTALL
+from collectors.mariadb.failures import INSTALL, ServerError
 from collectors.mariadb.sql import Edition
 from toban.outcomes import Failure, Reason
 from toban.secrets import Dsn
@@ -49,7 +49,9 @@ def ssl_mode(dsn: Dsn) -> str:
     return named.get("ssl-mode", "disabled" if dsn.local else "preferred").lower()
 
 
-def arguments(dsn: Dsn, *, timeout_seconds: float, database: str | None = None, tls: bool) -> dict[str, Any]:
+def arguments(
+    dsn: Dsn, *, timeout_seconds: float, database: str | None = None, tls: ssl.SSLContext | None = None
+) -> dict[str, Any]:
     """What the driver is told."""
     parts, named = dsn.parts, dict(dsn.parameters)
     wanted = unquote(parts.path.lstrip("/")) if database is None else database
@@ -64,7 +66,7 @@ def arguments(dsn: Dsn, *, timeout_seconds: float, database: str | None = None, 
         "charset": "utf8mb4",
         "autocommit": None,  # said with everything else in `settings`, at one go
         "program_name": PROGRAM_NAME,
-        "ssl": _context(dsn) if tls else None,
+        "ssl": tls,
     }
 
 
@@ -98,12 +100,18 @@ def _bounds(edition: Edition, statement_seconds: float) -> str:
     return f"max_execution_time = {milliseconds}, lock_wait_timeout = 1, innodb_lock_wait_timeout = 1"
 
 
-def _context(dsn: Dsn) -> ssl.SSLContext:
-    """TLS as the server's own programs mean it: only `verify-…` looks at the certificate, or the name."""
+def context_of(dsn: Dsn) -> ssl.SSLContext:
+    """TLS as the server's own programs mean it: only `verify-…` looks at the certificate, or the name. Slow."""
     named, mode = dict(dsn.parameters), ssl_mode(dsn)
-    context = ssl.create_default_context(cafile=named.get("ssl-ca"))
-    context.check_hostname = mode == "verify-identity"
-    context.verify_mode = ssl.CERT_REQUIRED if mode.startswith("verify") else ssl.CERT_NONE
-    if "ssl-cert" in named:
-        context.load_cert_chain(named["ssl-cert"], named.get("ssl-key"))
+    try:
+        context = ssl.create_default_context(cafile=named.get("ssl-ca"))
+        context.check_hostname = mode == "verify-identity"
+        context.verify_mode = ssl.CERT_REQUIRED if mode.startswith("verify") else ssl.CERT_NONE
+        if "ssl-cert" in named:  # for a key under a password OpenSSL would ask at the terminal, and wait
+            context.load_cert_chain(named["ssl-cert"], named.get("ssl-key"), password="")
+    except OSError as error:  # what is wrong with a certificate is one as well
+        files = ", ".join(f"{name} {named[name]}" for name in ("ssl-ca", "ssl-cert", "ssl-key") if name in named)
+        hint = "name files in PEM that Toban's user may read, and a key without a password"
+        detail = f"TLS with {files}: {error.strerror or error}"
+        raise ServerError(0, Failure(reason=Reason.UNREACHABLE, detail=detail, hint=hint)) from error
     return context

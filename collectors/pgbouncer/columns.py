@@ -40,6 +40,11 @@ def text(row: Row, name: str) -> str:
     return "" if found is None else str(found)
 
 
+def label(name: str) -> str:
+    """A name as a label's value: one that is called as the sum of the rest is told from it."""
+    return f'"{name}"' if name == OTHER else name
+
+
 def total(rows: list[Row], column: Column) -> float | None:
     """The sum over rows; None where no row has the column."""
     values = [value for row in rows if (value := column.value(row)) is not None]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pydantic import Field
 
 from collectors.contract import Collector, CollectorSettings, Kind
-from collectors.pgbouncer.columns import MICROSECONDS, OTHER, Column, chosen, missing, number, text
+from collectors.pgbouncer.columns import MICROSECONDS, OTHER, Column, chosen, label, missing, number, text
 from collectors.pgbouncer.console import PgBouncerConsole, Row
 from collectors.pgbouncer.failures import CONSOLE
 from toban.clock import Clock
@@ -120,7 +120,7 @@ class PgBouncerDatabases(Collector[PgBouncerConsole, PgBouncerDatabasesSettings]
         weights = {name: number(stats.get(name, {}), "total_xact_count") or 0.0 for name in {*stats, *databases}}
         self._members = chosen(weights, self._members, self.settings.top)
         for name in sorted(self._members):
-            _add(batch, name, stats.get(name), databases.get(name))
+            _add(batch, label(name), stats.get(name), databases.get(name))
         self._add_others(batch, stats, len(weights) - len(self._members))
         batch.add(PAUSED, sum(bool(number(r, "paused") or number(r, "disabled")) for r in databases.values()))
         gaps = missing("STATS", _TOTALS, [*stats.values()]) + missing("DATABASES", _GAUGES, [*databases.values()])
@@ -167,7 +167,7 @@ def _add(batch: Batch, name: str, stats: Row | None, database: Row | None) -> No
         batch.add(column.metric, column.value(stats or {}), name)
     if database is None:
         return
-    place = [text(database, label) for label in _PLACE]
+    place = [text(database, column) for column in _PLACE]
     for column in _GAUGES:
         batch.add(column.metric, column.value(database), *place)
     most, current = number(database, "max_connections"), number(database, "current_connections")

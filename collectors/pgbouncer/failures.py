@@ -27,6 +27,7 @@ _SAID: tuple[tuple[tuple[str, ...], Reason, str], ...] = (
     (("invalid URI", "invalid connection option"), Reason.UNREACHABLE, "`dsn` is not understood"),
     (("client_login_timeout", "timeout expired"), Reason.UNANSWERED, ""),
     (("could not translate host", "failed to resolve host"), Reason.UNREACHABLE, "is the host's name in `dsn` right?"),
+    (("closed the connection", "closed unexpectedly", "SSL SYSCALL error"), Reason.UNREACHABLE, _RUNNING),
     (("certificate", "SSL"), Reason.UNREACHABLE, "check `sslmode` and `sslrootcert` in `dsn`"),
 )
 

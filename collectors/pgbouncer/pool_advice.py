@@ -20,7 +20,7 @@ CONSOLE = "pgbouncer"
 MAINTENANCE = "postgres"
 AUTH_QUERY = "SELECT username, secret FROM pgbouncer.user_lookup($1)"
 AUTH_QUERY_SQL = r"""-- In the server, once, as a superuser. \password asks, so that the password stands in no log.
-CREATE ROLE pgbouncer LOGIN CONNECTION LIMIT 5;
+CREATE ROLE pgbouncer LOGIN;
 \password pgbouncer
 -- In each pooled database, as a superuser.
 CREATE SCHEMA pgbouncer;

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pydantic import Field
 
 from collectors.contract import Collector, CollectorSettings, Kind
-from collectors.pgbouncer.columns import MICROSECONDS, OTHER, Column, chosen, missing, number, text, total
+from collectors.pgbouncer.columns import MICROSECONDS, OTHER, Column, chosen, label, missing, number, text, total
 from collectors.pgbouncer.console import PgBouncerConsole, Row
 from collectors.pgbouncer.failures import CONSOLE
 from toban.clock import Clock
@@ -104,7 +104,8 @@ class Pools(Collector[PgBouncerConsole, PoolsSettings]):
         by_name = {f"{text(row, 'database')}{_BETWEEN}{text(row, 'user')}": row for row in pools}
         self._members = chosen({key: _weight(row) for key, row in by_name.items()}, self._members, self.settings.top)
         for key in sorted(self._members):
-            _add(batch, [by_name[key]], sizes, *key.split(_BETWEEN))
+            database, user = key.split(_BETWEEN)
+            _add(batch, [by_name[key]], sizes, label(database), user)
         rest = [row for key, row in by_name.items() if key not in self._members]
         if rest:
             _add(batch, rest, sizes, OTHER, OTHER)

@@ -79,12 +79,12 @@ class BloatCollector(Touring[BloatSettings]):
         batch = Batch(self.clock.now())
         _add(batch, (TABLE_BYTES, TABLE_RATIO), table_bloat, self.share)
         _add(batch, (INDEX_BYTES, INDEX_RATIO), index_bloat, self.share)
-        batch.add(TOTAL, sum(one.bloat_bytes for one in table_bloat), database, "table")
-        batch.add(TOTAL, sum(one.bloat_bytes for one in index_bloat), database, "index")
+        batch.add(TOTAL, _total(tables, table_bloat), database, "table")
+        batch.add(TOTAL, _total(indexes, index_bloat), database, "index")
         held = sum(row["held"] for row in (*tables, *indexes))
         batch.add(SKIPPED, held or None, database, Reason.LOCKED)
         unknown = tuple(_unknown(batch, database, (*tables, *indexes)))
-        told = (*table_bloat[:MOST_TOLD], *index_bloat[:MOST_TOLD])
+        told = () if self.source.in_recovery else (*table_bloat[:MOST_TOLD], *index_bloat[:MOST_TOLD])
         return Stay(samples=batch.samples, rows=told, gaps=(*locked_gap("bloat", database, held), *unknown))
 
 
@@ -103,6 +103,11 @@ def estimates(database: str, rows: Sequence[Any]) -> list[Bloat]:
         if row["size_bytes"] is not None and row["ideal_bytes"] is not None
     ]
     return sorted(found, key=lambda one: (-one.bloat_bytes, one.schema, one.table, one.index))
+
+
+def _total(rows: Sequence[Any], found: Sequence[Bloat]) -> float | None:
+    """All that could be estimated; unknown, and not nothing, where there are some and none of them could."""
+    return sum(one.bloat_bytes for one in found) if found or not rows else None
 
 
 def _add(batch: Batch, metrics: tuple[Metric, Metric], found: list[Bloat], top: int) -> None:

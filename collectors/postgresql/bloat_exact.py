@@ -74,10 +74,13 @@ async def _count(server: PostgresServer, visit: Visit, schema: str, chosen: Sequ
         query, name = (_INDEX, one.index) if one.index else (_TABLE, one.table)
         try:
             (row,) = await visit.fetch(query, one.schema, name, schema=schema)
-        except asyncpg.PostgresError as error:
+        except TROUBLE as error:
             gaps.append(_gap(f"exact bloat of {one.database}: {one.schema}.{name}", server.explain(error)))
+            if not isinstance(error, asyncpg.PostgresError):
+                break  # the connection is gone; what was counted before is not lost with it
         else:
-            found.append(replace(one, size_bytes=row["size_bytes"], bloat_bytes=row["bloat_bytes"], exact=True))
+            size, bloat = row["size_bytes"], row["bloat_bytes"]
+            found.append(replace(one, size_bytes=size, bloat_bytes=bloat, exact=True, standby=server.in_recovery))
     return Counted(found=tuple(found), gaps=tuple(gaps))
 
 

@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+from dataclasses import replace
 
 import asyncpg
 
@@ -31,6 +32,8 @@ _MEANINGS: tuple[_Meaning, ...] = (
     ),
     (asyncpg.CannotConnectNowError, Reason.STARTING, ""),
     ((asyncpg.AdminShutdownError, asyncpg.CrashShutdownError), Reason.STARTING, ""),
+    (asyncpg.DatabaseDroppedError, Reason.NOT_FOUND, ""),
+    (asyncpg.TransactionRollbackError, Reason.LOCKED, ""),  # on a standby: replay needed what we were reading
     (asyncpg.UndefinedTableError, Reason.EXTENSION_MISSING, SETUP_HINT),
     (
         (asyncpg.UndefinedFunctionError, asyncpg.UndefinedColumnError),
@@ -41,11 +44,15 @@ _MEANINGS: tuple[_Meaning, ...] = (
     (asyncpg.PostgresConnectionError, Reason.UNREACHABLE, ""),
     (asyncpg.ClientConfigurationError, Reason.UNREACHABLE, "`dsn` is not understood"),
     (asyncpg.InterfaceError, Reason.UNREACHABLE, ""),
+    (asyncpg.SyntaxOrAccessError, Reason.INTERNAL, ""),  # what we ask is wrong
+    (asyncpg.PostgresError, Reason.UNEXPECTED, ""),  # no space for a file, no memory, a damaged index …
     (ssl.SSLError, Reason.UNREACHABLE, "check `sslmode` and `sslrootcert` in `dsn`"),
     (TimeoutError, Reason.UNANSWERED, ""),
     (socket.gaierror, Reason.UNREACHABLE, "is the host's name in `dsn` right?"),
     (OSError, Reason.UNREACHABLE, "is the server running, and the port right?"),
 )
+_OURS = (Reason.INTERNAL, "")
+_AT_A_VISIT = (Reason.AUTHENTICATION, Reason.FULL, Reason.NOT_FOUND)
 # Refused at the door, these mean something else than they do inside.
 _REFUSALS: tuple[_Meaning, ...] = (
     (asyncpg.InsufficientPrivilegeError, Reason.AUTHENTICATION, "GRANT CONNECT ON DATABASE … TO the role in `dsn`"),
@@ -55,23 +62,28 @@ _REFUSALS: tuple[_Meaning, ...] = (
 
 
 def explain(error: BaseException, dsn: Dsn) -> Failure:
-    """The typed reason for an exception out of asyncpg or the network below it."""
+    """The typed reason for an exception out of asyncpg or the network below it, met while the first connection stands.
+
+    Who refuses a second one then is not down: it has no slot left, or the password was changed behind the first.
+    """
     if isinstance(error, asyncpg.ObjectNotInPrerequisiteStateError) and "shared_preload_libraries" in str(error):
         return Failure(reason=Reason.EXTENSION_MISSING, detail=_detail(error, dsn), hint=SETUP_HINT)
-    return _meant(error, dsn, _MEANINGS)
+    failure = _meant(error, dsn, _MEANINGS)
+    return replace(failure, partial=failure.reason in _AT_A_VISIT)
 
 
 def explain_refusal(error: BaseException, dsn: Dsn) -> Failure:
     """The typed reason why a server's door stayed shut: for each of them the target is down."""
-    return _meant(error, dsn, _REFUSALS)
+    failure = _meant(error, dsn, _REFUSALS)
+    return failure if failure.down else replace(failure, reason=Reason.UNREACHABLE)
 
 
 def _meant(error: BaseException, dsn: Dsn, meanings: tuple[_Meaning, ...]) -> Failure:
     detail = _detail(error, dsn)
-    for types, reason, hint in meanings:
-        if isinstance(error, types):
-            return Failure(reason=reason, detail=detail, hint=hint)
-    return Failure(reason=Reason.INTERNAL, detail=f"{type(error).__name__}: {detail}")
+    reason, hint = next(((reason, hint) for types, reason, hint in meanings if isinstance(error, types)), _OURS)
+    if reason is Reason.INTERNAL:
+        detail = f"{type(error).__name__}: {detail}"
+    return Failure(reason=reason, detail=detail, hint=hint)
 
 
 def _detail(error: BaseException, dsn: Dsn) -> str:

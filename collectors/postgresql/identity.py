@@ -57,6 +57,7 @@ class Identity(Collector[PostgresServer, CollectorSettings]):
             version_num=row["version_num"],
             started_at=row["started_at"],
             standby=row["standby"],
+            timeline=row["timeline"],
         )
         return Findings(samples=batch.samples, rows=self._told(sighting) if self._recalled else ())
 

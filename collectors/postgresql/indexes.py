@@ -1,25 +1,31 @@
 """The indexes of every database: those that are one too many, of no use or missing; and the largest, with their use."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
+import asyncpg
 from pydantic import Field
 
 from collectors.postgresql.course import Course, Growth, Reading, part
+from collectors.postgresql.index_ages import Ages, recalled
 from collectors.postgresql.server import PostgresServer, Visit
 from collectors.postgresql.sql import Query
 from collectors.postgresql.tour import Stay, Touring, TourSettings, locked_gap, skipped_metric
 from toban.clock import Clock
 from toban.config import Duration
 from toban.indexes import Fault, IndexFinding, IndexSurvey, MissingIndex, Place
-from toban.outcomes import Reason
-from toban.samples import Batch, Metric, Type, Unit
+from toban.memories import Memory
+from toban.outcomes import Gap, Reason
+from toban.samples import Batch, Findings, Metric, Type, Unit
 
 MOST_FOUND = 200  # of each kind in a database
 LARGE_PAGES = 1000  # 8 MB: a smaller table is read from end to end in no time
 LEAST_SCANS = 10  # a nightly dump reads every table once
 LEAST_ROWS = 10_000  # a scan that stops sooner has what it looked for
 HOUR = 3600.0
+RECALL_SECONDS = 2.0
 _LABELS = ("datname", "schemaname", "relname", "indexrelname")
 _KIND = ("datname", "kind")
 _INDEX_FAULTS = (Fault.INVALID, Fault.DUPLICATE, Fault.REDUNDANT, Fault.UNUSED)
@@ -37,7 +43,7 @@ FOUND_BYTES = Metric(
 )
 COUNTED = Metric(
     name="toban_pg_index_statistics_age_seconds",
-    help="Since when the use of indexes is counted: as long as nothing reset the counters, at least",
+    help="How long the use of indexes is counted: since a reset, a promotion or the start; 0 without track_counts",
     unit=Unit.SECONDS,
     labels=("datname",),
 )
@@ -62,6 +68,7 @@ OTHERS = Metric(
 SKIPPED = skipped_metric("indexes", "Indexes")
 
 _SURVEY, _FINDINGS, _SIZES = Query("index_survey"), Query("index_findings"), Query("index_sizes")
+_TIMELINE = Query("timeline_began")
 _SCANNED, _KEYS = Query("scanned_tables"), Query("unindexed_keys")
 Row = Mapping[str, Any]
 
@@ -90,20 +97,35 @@ class Indexes(Touring[IndexesSettings]):
         super().__init__(source, settings, clock)
         self._blocks = Course()
         self._scans = Course()
-        self._seen: dict[str, dict[int, float]] = {}
+        self._ages: Ages | None = None
+        self._remembered = ""
+
+    async def collect(self) -> Findings:
+        """A tour, and what is to be remembered of it when that has changed."""
+        await self._recollect()
+        found = await super().collect()
+        if self._ages is None:
+            return found
+        self._ages.toured = True
+        before, self._remembered = self._remembered, self._ages.body
+        if self._remembered == before:
+            return found
+        return replace(found, rows=(*found.rows, Memory(name=self.title, body=self._remembered)))
 
     def forget(self, present: list[str]) -> None:
         """Drop what is remembered of databases that went, too."""
         super().forget(present)
         self._blocks.forget(present)
         self._scans.forget(present)
-        self._seen = {name: seen for name, seen in self._seen.items() if name in present}
+        if self._ages is not None:
+            self._ages.forget(present)
 
     async def measure(self, database: str, visit: Visit) -> Stay:
-        """Five short questions: none of them opens a table."""
+        """Six short questions: none of them opens a table."""
         batch = Batch(self.clock.now())
         (survey,) = await visit.fetch(_SURVEY)
-        counted_seconds = survey["taken_at"] - _counted_since(survey)
+        began_at, unseen = await self._timeline_began(visit, database)
+        counted_seconds = survey["taken_at"] - max(_counted_since(survey), began_at) if survey["counting"] else 0.0
         batch.add(COUNTED, counted_seconds, database)
         found = await visit.fetch(_FINDINGS, MOST_FOUND)
         findings = self._findings(batch, database, found)
@@ -125,9 +147,29 @@ class Indexes(Touring[IndexesSettings]):
             enough_seconds=self.settings.unused_after,
             complete=not held and all(row["counted"] <= MOST_FOUND for row in found),
         )
-        return Stay(
-            samples=batch.samples, rows=(judged, *findings, *missing), gaps=locked_gap("indexes", database, held)
-        )
+        gaps = (*locked_gap("indexes", database, held), *unseen)
+        return Stay(samples=batch.samples, rows=(judged, *findings, *missing), gaps=gaps)
+
+    async def _recollect(self) -> None:
+        """Ask once what was seen before. While the state file does not answer, every unread index is taken for new."""
+        if self._ages is not None:
+            return
+        try:
+            async with asyncio.timeout(RECALL_SECONDS):
+                body = None if self.recall is None else await self.recall(self.title)
+        except TimeoutError:
+            return
+        self._ages = recalled(body)
+
+    async def _timeline_began(self, visit: Visit, database: str) -> tuple[float, tuple[Gap, ...]]:
+        """When a promotion gave it another part, since when the use of indexes tells something; 0 for never."""
+        try:
+            (row,) = await visit.fetch(_TIMELINE)
+        except asyncpg.InsufficientPrivilegeError as error:
+            failure = self.source.explain(error)
+            what = f"the last promotion, for unused indexes in {database}"
+            return 0.0, (Gap(what=what, reason=failure.reason, detail=failure.detail, hint=failure.hint),)
+        return row["began_at"] or 0.0, ()
 
     def _findings(self, batch: Batch, database: str, rows: list[Any]) -> list[IndexFinding]:
         """Counts and bytes for each kind, none included; and the indexes themselves, but for those that are held."""
@@ -136,15 +178,15 @@ class Indexes(Touring[IndexesSettings]):
             count, size_bytes = totals.get(fault, (0, 0))
             batch.add(FOUND, count, database, fault)
             batch.add(FOUND_BYTES, size_bytes, database, fault)
-        young = self._young(database, {row["oid"] for row in rows})
+        unread = [row["oid"] for row in rows if row["kind"] == Fault.UNUSED]
+        young = self._young(database, unread)
         return [_finding(database, row, young) for row in rows if not row["held"]]
 
-    def _young(self, database: str, oids: set[int]) -> dict[int, float]:
-        """How long those have been there that came after the first look. Whatever was there then is old."""
-        now, before = self.clock.monotonic(), self._seen.get(database)
-        new = float("-inf") if before is None else now
-        self._seen[database] = {oid: (before or {}).get(oid, new) for oid in oids}
-        return {oid: now - at for oid, at in self._seen[database].items() if at != float("-inf")}
+    def _young(self, database: str, unread: list[int]) -> dict[int, float]:
+        """How long those have been there that came after the first look."""
+        if self._ages is None:
+            return dict.fromkeys(unread, 0.0)
+        return self._ages.look(database, unread, self.clock.now())
 
     def _scanned(self, database: str, rows: list[Any], survey: Row) -> list[MissingIndex]:
         """Large tables whose rows are read again and again, by the last interval; by all that is counted at first."""

@@ -36,7 +36,7 @@ class Account:
 
 
 class Ledger:
-    """Keeps the last reading, the members and the sum of the others."""
+    """Keeps the last reading, the members and the sum of the others: `enter` replaces them, so that a copy is cheap."""
 
     def __init__(self, top: int) -> None:
         self.top = top

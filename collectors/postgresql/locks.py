@@ -33,6 +33,7 @@ COUNT = Metric(
     labels=("datname", "mode"),
     compatible=True,
 )
+QUERY_LETTERS = 1000
 _TOLD = (
     *("pid", "database", "user", "application", "state", "wait_event", "wait_seconds", "transaction_seconds"),
     *("lock_type", "lock_mode", "relation"),
@@ -78,29 +79,35 @@ class Locks(Collector[PostgresServer, LocksSettings]):
     sessions = Query("lock_sessions")
 
     async def collect(self) -> Findings:
-        """Count once; a mode that nobody holds counts zero."""
+        """Count once; who is in whose way is asked while somebody waits, in whatever database."""
         counted = await self.source.fetch(self.query)
-        counts: dict[str, dict[str, int]] = {}
-        waiting: dict[str, int] = {}
-        for datname, mode, locks, waits in counted:
-            if not self.source.databases.chosen(datname):
-                continue
-            waiting[datname] = waiting.get(datname, 0) + waits
-            held = counts.setdefault(datname, dict.fromkeys(MODES, 0))
-            if mode is not None:
-                held[mode] = locks
         batch = Batch(self.clock.now())
-        for datname, held in counts.items():
-            for mode, locks in held.items():
-                batch.add(COUNT, locks, datname, mode)
-            batch.add(WAITING, waiting[datname], datname)
-        somebody = any(row["waiting"] for row in counted)
-        rows = await self.source.fetch(self.sessions, self.settings.shown) if somebody else []
+        _add_counts(batch, [row for row in counted if self.source.databases.chosen(row["datname"])])
+        somebody = any(row["waiters"] for row in counted)
+        drawn = somebody and self.settings.shown > 0
+        rows = await self.source.fetch(self.sessions, self.settings.shown) if drawn else []
         found = tuple(_session(row) for row in rows)
-        batch.add(WAITERS, rows[0]["waiters"] if rows else 0)
-        batch.add(ROOTS, sum(node.root for node in lock_forest(found)))
-        batch.add(LONGEST, rows[0]["longest"] if rows else 0)
+        everywhere = next(iter(rows or counted), {"waiters": 0, "longest": 0.0})
+        batch.add(WAITERS, everywhere["waiters"])
+        batch.add(ROOTS, sum(node.root for node in lock_forest(found)) if drawn or not somebody else None)
+        batch.add(LONGEST, everywhere["longest"])
         return Findings(samples=batch.samples, gaps=_unseen(sum(row["hidden"] for row in rows)), rows=found)
+
+
+def _add_counts(batch: Batch, rows: list[Any]) -> None:
+    """Each database with every mode: one that nobody holds counts zero."""
+    counts: dict[str, dict[str, int]] = {}
+    waiting: dict[str, int] = {}
+    for row in rows:
+        datname = row["datname"]
+        waiting[datname] = waiting.get(datname, 0) + row["waiting"]
+        held = counts.setdefault(datname, dict.fromkeys(MODES, 0))
+        if row["mode"] is not None:
+            held[row["mode"]] = row["locks"]
+    for datname, held in counts.items():
+        for mode, locks in held.items():
+            batch.add(COUNT, locks, datname, mode)
+        batch.add(WAITING, waiting[datname], datname)
 
 
 def _session(row: Any) -> LockSession:  # noqa: ANN401 - asyncpg ships no types
@@ -109,9 +116,14 @@ def _session(row: Any) -> LockSession:  # noqa: ANN401 - asyncpg ships no types
         key=f"prepared {row['gid']}" if row["gid"] else str(row["pid"]),
         prepared=row["gid"],
         blocked_by=tuple(row["blocked_by"]),
-        query=" ".join(blot_literals(row["query"]).split()),
+        query=" ".join(blot_literals(_text(row["query"])).split()),
         **told,
     )
+
+
+def _text(raw: bytes) -> str:
+    """A statement as its session's database wrote it, in whatever encoding: that is not told, so some may be lost."""
+    return raw.decode("utf-8", "replace")[:QUERY_LETTERS]
 
 
 def _unseen(hidden: int) -> tuple[Gap, ...]:

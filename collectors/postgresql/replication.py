@@ -197,7 +197,8 @@ class Replication(Collector[PostgresServer, ReplicationSettings]):
         gaps += _add_standbys(batch, standbys)
         if not row["standby"]:
             batch.add(SYNC_WANTED, wanted_standbys(row["synchronous"]))
-            batch.add(SYNC_STANDBYS, sum(one["sync_state"] in {"sync", "quorum"} for one in standbys))
+            if all(one["state"] is not None for one in standbys):
+                batch.add(SYNC_STANDBYS, sum(one["sync_state"] in {"sync", "quorum"} for one in standbys))
         slots = await self.source.fetch(_SLOTS) if row["slots"] else []
         _add_slots(batch, slots, self._unused(slots))
         if row["subscriptions"]:
@@ -205,13 +206,15 @@ class Replication(Collector[PostgresServer, ReplicationSettings]):
         return Findings(samples=batch.samples, gaps=tuple(gaps))
 
     def _unused(self, slots: list[Any]) -> dict[str, float]:
-        """How long each slot has not been used. A server before 17 does not say: since when we have seen it."""
+        """How long each slot has not been used. A server before 17 does not say: since when we have seen it.
+
+        One from 17 on knows better than we: a slot that it keeps in step with its primary's is in use by nobody there.
+        """
         at = self.clock.monotonic()
         idle = {row["slot_name"] for row in slots if not row["active"]}
         self._unused_since = {name: self._unused_since.get(name, at) for name in idle}
         seen = {name: at - since for name, since in self._unused_since.items()}
-        told = {row["slot_name"]: row.get("inactive_seconds") for row in slots}
-        return {row["slot_name"]: told[row["slot_name"]] or seen.get(row["slot_name"], 0.0) for row in slots}
+        return {row["slot_name"]: row.get("inactive_seconds", seen.get(row["slot_name"])) or 0.0 for row in slots}
 
     def _as_standby(self, batch: Batch, row: Any) -> list[Gap]:  # noqa: ANN401 - asyncpg ships no types
         standby = _standby(row)
@@ -232,6 +235,7 @@ def _standby(row: Any) -> Standby:  # noqa: ANN401 - asyncpg ships no types
         replay_age_seconds=row["replay_age_seconds"],
         replayed_bytes=row["replayed_bytes"],
         received_bytes=row["received_bytes"],
+        announced_bytes=row["announced_bytes"],
         receiving=row["receiving"] and row["receiver_status"] in {None, "streaming"},
         message_age_seconds=row["message_age_seconds"],
         silence_seconds=row["silence_seconds"],

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import unquote
 
@@ -18,7 +19,8 @@ from toban.samples import Batch, Findings, Metric
 
 MOST_ROWS = 1000
 MOST_TOLD = 50
-LOOPBACK = ("127.", "::1", "localhost", "samehost")
+LOGS_NOTHING = frozenset({"", "off", "no", "false", "0"})  # since 18 a list, told as it was written
+LOOPBACK_MASKS = {4: 0xFF << 24, 6: 2**128 - 1}  # by version: what a mask must hold at least
 EVERYWHERE = frozenset({"*", "0.0.0.0", "::"})  # noqa: S104 - looked for, not bound to
 WEAK_METHODS = ("trust", "password", "md5")
 
@@ -88,7 +90,7 @@ class PgSecurity(Collector[PostgresServer, PgSecuritySettings]):
     def _server(self, batch: Batch, gaps: list[Gap], row: Any) -> Iterator[Finding]:  # noqa: ANN401 - asyncpg ships no types
         listens = {address.strip() for address in row["listen_addresses"].split(",")}
         scram = row["password_encryption"] == "scram-sha-256"  # noqa: S105 - a method, no password
-        logs = row["log_connections"] not in ("off", "")
+        logs = row["log_connections"] not in LOGS_NOTHING
         everywhere = bool(listens & EVERYWHERE)
         batch.add(SSL, row["ssl"])
         batch.add(SCRAM, scram)
@@ -196,7 +198,7 @@ def _rule(row: Any) -> Finding | None:  # noqa: ANN401 - asyncpg ships no types
     if row["error"]:
         values = {"error": printable(row["error"])}
         return Finding(severity=Severity.WARNING, subject=subject, what="pg_hba_error", values=values)
-    near = row["type"] == "local" or row["address"].startswith(LOOPBACK)
+    near = row["type"] == "local" or _is_near(row["address"], row["netmask"])
     place = " ".join(filter(None, (row["type"], row["address"], row["netmask"])))
     values = {"users": printable(row["users"]), "databases": printable(row["databases"]), "place": printable(place)}
     if row["auth_method"] == "trust":
@@ -207,3 +209,15 @@ def _rule(row: Any) -> Finding | None:  # noqa: ANN401 - asyncpg ships no types
     if row["auth_method"] == "md5":
         return Finding(severity=Severity.INFO, subject=subject, what="pg_hba_md5", values=values)
     return None
+
+
+def _is_near(address: str, netmask: str) -> bool:
+    """Whether an address means this machine alone: 127.0.0.1 behind a short mask is all the world."""
+    if address in ("localhost", "samehost"):
+        return True
+    try:
+        first, mask = ip_address(address), ip_address(netmask)
+    except ValueError:
+        return False  # a name, `all`, `samenet`
+    least = LOOPBACK_MASKS[first.version]
+    return first.is_loopback and first.version == mask.version and int(mask) & least == least

@@ -9,6 +9,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,13 @@ from collectors.postgresql.failures import explain, explain_refusal
 from collectors.postgresql.sql import OLDEST, Query, UnsupportedVersionError, quote_identifier
 from toban.clock import Clock
 from toban.config import Duration, Model
-from toban.outcomes import Failure
+from toban.outcomes import Failure, Reason
 from toban.secrets import Dsn
 
 APPLICATION_NAME = "toban"
 RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # between two attempts to connect to a server that is down
 PARTING_SECONDS = 2.0
+POOLED_HINT = "does `dsn` lead to a pooler? name the server itself, and the pooler as a target of `kind: pgbouncer`"
 LOST = (asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, ConnectionError)
 _NAME = re.compile(r"@(\w+)@")
 _VISITING = {"jit": "off", "max_parallel_workers_per_gather": "0"}
@@ -190,6 +192,10 @@ class PostgresServer(SqlSource):
     async def _attempt(self) -> Any:  # noqa: ANN401 - asyncpg ships no types
         try:
             connection = await self._connect(self.dsn, _session_settings(self.limits))
+        except asyncpg.UndefinedObjectError as error:
+            raise self._put_off(_too_old(error)) from error
+        except asyncpg.ProtocolViolationError as error:  # a server takes our settings, a pooler does not
+            raise self._put_off(replace(explain_refusal(error, self.dsn), hint=POOLED_HINT)) from error
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise self._put_off(explain_refusal(error, self.dsn)) from error
         except asyncio.CancelledError:
@@ -278,6 +284,8 @@ def _session_settings(limits: ServerLimits) -> dict[str, str]:
     return {
         "application_name": APPLICATION_NAME,
         "default_transaction_read_only": "on",
+        # serializable, our reading might undo the work of others, and no standby would answer at all
+        "default_transaction_isolation": "read committed",
         "statement_timeout": f"{limits.statement_timeout * 1000:.0f}",
         "lock_timeout": f"{limits.lock_timeout * 1000:.0f}",
         "idle_in_transaction_session_timeout": "10000",
@@ -292,6 +300,12 @@ def _session_settings(limits: ServerLimits) -> dict[str, str]:
 def _version(connection: Any) -> int:  # noqa: ANN401 - asyncpg ships no types
     found = connection.get_server_version()
     return int(found.major * 10000 + found.micro)  # asyncpg writes 15.14 as 15.0.14
+
+
+def _too_old(error: asyncpg.UndefinedObjectError) -> Failure:
+    """It does not know a setting of our session: some of them came with the oldest version that we take."""
+    detail = f"Toban needs PostgreSQL {OLDEST // 10000}, this server is older: {error.args[0]}"
+    return Failure(reason=Reason.VERSION, detail=detail)
 
 
 async def _part(connection: Any) -> None:  # noqa: ANN401 - asyncpg ships no types

@@ -1,6 +1,7 @@
 """Which statements cost what: `pg_stat_statements`, read without its texts, within a cardinality budget."""
 
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,7 +136,8 @@ class Names:
         }
         if wanted <= self._names.keys() and at - self._read_at < NAMES_SECONDS:
             return
-        rows = await self._server.fetch(_NAMES)
+        databases, roles = ([oid for is_database, oid in wanted if is_database is of] for of in (True, False))
+        rows = await self._server.fetch(_NAMES, databases, roles)
         found = {(row["is_database"], row["oid"]): row["name"] for row in rows}
         self._names = {key: str(key[1]) for key in wanted} | found
         self._read_at = at
@@ -174,10 +176,12 @@ class Statements(Collector[PostgresServer, StatementsSettings]):
             self._extension = None  # dropped, moved, updated, or its library is no longer loaded: look anew
             raise
         reading = _reading(info, rows)
-        account = self._ledger.enter(reading, at)
+        ledger = copy(self._ledger)  # a turn that comes to nothing enters nothing: the next interval is the longer
+        account = ledger.enter(reading, at)
         await self._names.learn(account, at)
         needed = {statement.queryid for statement in account.counters.keys() | account.used.keys()}
         texts, gaps = await self._texts.fetch(extension.schema, needed, at)
+        self._ledger = ledger
         return self._findings(account, info["dealloc"], texts, (*gaps, *_hidden(reading)))
 
     async def _located(self) -> Extension:

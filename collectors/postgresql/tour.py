@@ -85,7 +85,8 @@ class Touring(Collector[PostgresServer, SettingsT]):
         self.share = share(self.settings.top, len(databases))
         waiting = sorted(databases, key=lambda name: (self._visited_at.get(name, float("-inf")), name))
         gaps: list[Gap] = []
-        while waiting and self._time_left(deadline) > self.settings.timeout * (1 - LAST_START_RATIO):
+        spare = max(self.settings.timeout * (1 - LAST_START_RATIO), 2 * RESERVE_SECONDS)
+        while waiting and self._time_left(deadline) > spare:
             gaps += await self._visit(waiting.pop(0), deadline)
             await asyncio.sleep(self.settings.pause if waiting else 0)
         if waiting:
@@ -122,7 +123,8 @@ class Touring(Collector[PostgresServer, SettingsT]):
     def _missed(self, database: str, failure: Failure) -> Stay:
         batch = Batch(self.clock.now())
         batch.add(self.skipped, 1, database, failure.reason)
-        gap = Gap(what=f"{self.name} of {database}", reason=failure.reason, detail=failure.detail, hint=failure.hint)
+        hint = "" if failure.reason is Reason.NOT_FOUND else failure.hint  # it was dropped; there is nothing to mend
+        gap = Gap(what=f"{self.name} of {database}", reason=failure.reason, detail=failure.detail, hint=hint)
         return Stay(samples=batch.samples, gaps=(gap,))
 
     def _time_left(self, deadline: float) -> float:

@@ -1,4 +1,4 @@
-"""What has happened to a server since it was last seen: restarted, promoted, demoted, upgraded. Pure."""
+"""What has happened to a server since it was last seen: restarted, replaced, promoted, demoted, upgraded. Pure."""
 
 import json
 from collections.abc import Iterator
@@ -16,6 +16,8 @@ class Sighting:
     version_num: int
     started_at: float
     standby: bool
+    timeline: int | None = None
+    """Of a primary: each promotion begins a new one."""
 
     @property
     def body(self) -> str:
@@ -32,8 +34,9 @@ def recalled(body: str | None) -> Sighting | None:
             version_num=int(told["version_num"]),
             started_at=float(told["started_at"]),
             standby=bool(told["standby"]),
+            timeline=None if told.get("timeline") is None else int(told["timeline"]),
         )
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
@@ -45,12 +48,19 @@ def happened(before: Sighting, now: Sighting, at: float) -> tuple[Event, ...]:
 def _happened(before: Sighting, now: Sighting, at: float) -> Iterator[Event]:
     if now.started_at != before.started_at:
         started = [moment(sighting.started_at).isoformat(timespec="seconds") for sighting in (before, now)]
-        yield Event(kind=EventKind.RESTARTED, before=started[0], after=started[1], at=at)
+        kind = EventKind.REPLACED if _is_another(before, now) else EventKind.RESTARTED
+        yield Event(kind=kind, before=started[0], after=started[1], at=at)
     if now.version_num != before.version_num:
         yield Event(kind=EventKind.UPGRADED, before=before.release, after=now.release, at=at)
     if now.standby != before.standby:
         kind = EventKind.DEMOTED if now.standby else EventKind.PROMOTED
         yield Event(kind=kind, before=_side(before), after=_side(now), at=at)
+
+
+def _is_another(before: Sighting, now: Sighting) -> bool:
+    """Whether what was started at another moment is another server: behind one address a failover looks like that."""
+    known = before.timeline is not None and now.timeline is not None
+    return now.started_at < before.started_at or (known and before.timeline != now.timeline)
 
 
 def _side(sighting: Sighting) -> str:

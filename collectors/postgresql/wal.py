@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import asyncpg
+
 from collectors.contract import Collector, CollectorSettings, Kind
 from collectors.postgresql.failures import SETUP_HINT
 from collectors.postgresql.server import PostgresServer
@@ -39,7 +41,7 @@ ARCHIVE_FAILED = Metric(
 )
 ARCHIVE_AGE = Metric(
     name="pg_stat_archiver_last_archive_age",
-    help="Seconds since a WAL file was archived; absent when none ever was",
+    help="Seconds since a WAL file was archived; absent when none ever was, or none is to be",
     unit=Unit.SECONDS,
     compatible=True,
 )
@@ -164,7 +166,8 @@ class Wal(Collector[PostgresServer, WalSettings]):
     def __init__(self, source: PostgresServer, settings: WalSettings, clock: Clock) -> None:
         super().__init__(source, settings, clock)
         self._files: Batch | None = None
-        self._listed_at = 0.0
+        self._unlisted: tuple[Gap, ...] = ()
+        self._listed_at: float | None = None
         self._before: tuple[float, bool, float] | None = None  # the last position, on which side, and when
 
     async def collect(self) -> Findings:
@@ -175,10 +178,11 @@ class Wal(Collector[PostgresServer, WalSettings]):
             _add(batch, columns, row)
         batch.add(RATE, self._rate(row["position_bytes"], standby=row["standby"]))
         if not row["may_list"]:
-            self._files = None
+            self._listed_at = None
             return Findings(samples=batch.samples, gaps=(_may_not_list(),))
-        files = await self._listed()
-        return Findings(samples=batch.samples + files.samples)
+        await self._list()
+        files = self._files.samples if self._files else ()
+        return Findings(samples=batch.samples + files, gaps=self._unlisted)
 
     def _rate(self, position: float | None, *, standby: bool) -> float | None:
         """Bytes a second since the turn before; unknown where that was another server's, or the other side's."""
@@ -188,13 +192,23 @@ class Wal(Collector[PostgresServer, WalSettings]):
             return None
         return (position - before[0]) / (at - before[2])
 
-    async def _listed(self) -> Batch:
+    async def _list(self) -> None:
+        """Look into the folders when it is time. One that is too large to be listed hides nothing else."""
         at = self.clock.monotonic()
-        if self._files is None or at - self._listed_at >= FILES_SECONDS:
+        if self._listed_at is not None and at - self._listed_at < FILES_SECONDS:
+            return
+        self._files, self._unlisted = None, ()
+        try:
             (row,) = await self.source.fetch(_FILES)
-            self._files, self._listed_at = Batch(self.clock.now()), at
+        except asyncpg.PostgresError as error:
+            failure = self.source.explain(error)
+            if failure.down:
+                raise
+            self._unlisted = (Gap(what="WAL files", reason=failure.reason, detail=failure.detail, hint=failure.hint),)
+        else:
+            self._files = Batch(self.clock.now())
             _add(self._files, _FILE_COLUMNS, row)
-        return self._files
+        self._listed_at = at
 
 
 def _add(batch: Batch, columns: dict[str, Metric], row: Any) -> None:  # noqa: ANN401 - asyncpg ships no types

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from collectors.contract import Collector, CollectorSettings, Kind
 from collectors.sqlite.file import SqliteFile
-from collectors.sqlite.looking import Look, UnusableError, explain
+from collectors.sqlite.looking import MEND, Look, UnusableError, explain
 from collectors.sqlite.stamp import PARAMETERS, stamp_of
 from collectors.sqlite.survey import NOT_SHARED, Access, rows_of
 from toban.config import Duration
@@ -87,7 +87,7 @@ def _damage(verdict: Verdict) -> tuple[Gap, ...]:
             reason=Reason.CORRUPT,
             count=len(verdict.errors),
             detail=detail,
-            hint="restore it, or save what `.recover` of the sqlite3 shell finds",
+            hint=MEND,
         ),
     )
 

@@ -11,7 +11,7 @@ from toban.outcomes import Gap
 from toban.samples import Batch, Findings, Metric, Type, Unit
 
 SIZE = Metric(name="toban_sqlite_size_bytes", help="Size of the database file.", unit=Unit.BYTES, kept=True)
-WAL = Metric(name="toban_sqlite_wal_bytes", help="Size of the write-ahead log beside it.", unit=Unit.BYTES)
+WAL = Metric(name="toban_sqlite_wal_bytes", help="Size of the write-ahead log beside it.", unit=Unit.BYTES, kept=True)
 PAGES = Metric(name="toban_sqlite_pages", help="Pages of the database, those in the write-ahead log included.")
 PAGE_SIZE = Metric(name="toban_sqlite_page_size_bytes", help="Size of a page.", unit=Unit.BYTES)
 FREELIST = Metric(

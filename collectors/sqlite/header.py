@@ -3,7 +3,7 @@
 import struct
 from dataclasses import dataclass
 
-from collectors.sqlite.looking import UnusableError
+from collectors.sqlite.looking import MEND, UnusableError
 from toban.outcomes import Failure, Reason
 
 HEADER_BYTES = 100
@@ -11,6 +11,7 @@ MAGIC = b"SQLite format 3\0"
 WAL_FORMAT = 2
 # From byte 16: page size, write and read format · 24: change counter, pages, first free page, free pages, schema
 # cookie · 60: user version · 92: the change counter for which the number of pages was written.
+_PAGE_SIZES = {1: 65536} | {1 << power: 1 << power for power in range(9, 16)}
 _LAYOUT = struct.Struct(">16xHBB4xIIIII16xI28xI4x")
 
 
@@ -38,8 +39,11 @@ def parse_header(data: bytes) -> Header:
             )
         )
     page_size, _, read_format, change, pages, _, free, schema, user, valid_for = _LAYOUT.unpack(data)
+    if page_size not in _PAGE_SIZES:
+        detail = f"the file's header is damaged: it says that a page has {page_size} bytes"
+        raise UnusableError(Failure(reason=Reason.CORRUPT, detail=detail, hint=MEND))
     return Header(
-        page_size_bytes=65536 if page_size == 1 else page_size,
+        page_size_bytes=_PAGE_SIZES[page_size],
         wal=read_format == WAL_FORMAT,
         change_counter=change,
         pages=pages if change == valid_for else None,

@@ -7,6 +7,7 @@ nothing, and works across containers and on file systems where /proc/locks names
 import fcntl
 import os
 import struct
+from collections.abc import Iterator
 
 PENDING_BYTE = 0x40000000  # then RESERVED, then the 510 bytes that readers share and an exclusive writer takes whole
 LOCK_BYTES = 2 + 510
@@ -21,10 +22,13 @@ def descriptor_of(found: os.stat_result) -> int | None:
     Another thread may close it meanwhile and its number be given away: to read and to ask does no harm even then, but
     what was learnt counts only if it `is_of` that file still.
     """
-    for number in os.listdir("/proc/self/fd"):  # noqa: PTH208 - numbers, no paths
-        if is_of(int(number), found):
-            return int(number)
-    return None
+    return next(descriptors_of(found), None)
+
+
+def descriptors_of(found: os.stat_result) -> Iterator[int]:
+    """All of them."""
+    numbers = map(int, os.listdir("/proc/self/fd"))  # noqa: PTH208 - numbers, no paths
+    return (number for number in numbers if is_of(number, found))
 
 
 def is_of(descriptor: int, found: os.stat_result) -> bool:

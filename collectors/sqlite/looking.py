@@ -15,6 +15,7 @@ BUSY_SECONDS = 0.1
 STEPS_BETWEEN_QUESTIONS = 10_000  # of SQLite's virtual machine: some tenths of a millisecond
 
 _OPERATOR = "let Toban's user read the file and enter its directory"
+MEND = "restore it, or save what `.recover` of the sqlite3 shell finds"
 _DISK = "the disk or network file system below it does not answer"
 
 # First match wins: the narrow before the wide.
@@ -36,7 +37,7 @@ _CODES = {
     sqlite3.SQLITE_READONLY: (Reason.LOCKED, "its last writer was cut short; it mends when the application opens it"),
     sqlite3.SQLITE_INTERRUPT: (Reason.TIMEOUT, ""),
     sqlite3.SQLITE_NOTADB: (Reason.CORRUPT, "is `path` right? An encrypted file cannot be told from a foreign one"),
-    sqlite3.SQLITE_CORRUPT: (Reason.CORRUPT, "restore it, or save what `.recover` of the sqlite3 shell finds"),
+    sqlite3.SQLITE_CORRUPT: (Reason.CORRUPT, MEND),
     sqlite3.SQLITE_IOERR: (Reason.UNREACHABLE, "look for errors of the disk in the kernel's log"),
 }
 PRIMARY_CODE = 0xFF  # the rest of a code tells the cause more closely

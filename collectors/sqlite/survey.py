@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from collectors.sqlite.header import HEADER_BYTES, Header, parse_header
 from collectors.sqlite.locks import LOCK_BYTES, PENDING_BYTE, WAL_WRITE_BYTE, descriptor_of, is_of, write_locked
 from collectors.sqlite.looking import PRIMARY_CODE, Look, UnusableError, explain
-from collectors.sqlite.walindex import found_in
+from collectors.sqlite.walindex import found_in, part_from_deleted
 from toban.outcomes import Failure, Reason
 
 ATTEMPTS = 5
@@ -63,6 +63,8 @@ def survey(look: Look) -> Survey:
         counts, failure = _counted(header, access, found, look.path, connection)
         if access is Access.SHARED:
             locked = locked or _log_locked(look.path)
+        else:
+            part_from_deleted()
     log = sibling(look.path, "-wal")
     return Survey(
         size_bytes=found.st_size,

@@ -5,7 +5,8 @@ asks for the writer's lock for a moment, and a writer that waits for nobody is r
 (twice in two million reads beside a writer that never rests). Here the header is read again instead.
 
 The file is opened by hand, and then kept open: closing any descriptor of it would drop every lock that this process
-holds on it. It is parted from once it is deleted, when its locks mean nothing to anybody.
+holds on it. It is parted from once it is deleted, when its locks mean nothing to anybody, and where nobody else has it
+open, neither another process nor this one: a disk on which we kept a file open could not be unmounted.
 """
 
 import os
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from collectors.sqlite.header import HEADER_BYTES, Header, parse_header
-from collectors.sqlite.locks import OPEN_BYTE, held
+from collectors.sqlite.locks import OPEN_BYTE, descriptors_of, held
 from collectors.sqlite.looking import UnusableError
 
 ATTEMPTS: Final = 40
@@ -61,7 +62,10 @@ class Found:
 def found_in(shared: Path, log: Path, in_file: Callable[[], Header]) -> Found | None:
     """What a reader has now; None where only SQLite itself can tell: nobody has it open, or it changes too fast."""
     descriptor = _opened(shared)
-    if descriptor is None or not held(descriptor, OPEN_BYTE):
+    if descriptor is None:
+        return None
+    if not held(descriptor, OPEN_BYTE):
+        _let_go(descriptor)
         return None
     for attempt in range(ATTEMPTS):
         if attempt >= AT_ONCE:
@@ -132,14 +136,28 @@ _kept: dict[tuple[int, int], int] = {}
 _keeping = threading.Lock()
 
 
+def part_from_deleted() -> None:
+    """Close what was deleted since, as the last application that closes the database does with its index."""
+    with _keeping:
+        for key, descriptor in list(_kept.items()):
+            if os.fstat(descriptor).st_nlink == 0:
+                os.close(_kept.pop(key))
+
+
+def _let_go(descriptor: int) -> None:
+    """Close it, unless a connection in this process has the file open as well."""
+    with _keeping:
+        found = os.fstat(descriptor)
+        if [*descriptors_of(found)] == [descriptor]:
+            os.close(_kept.pop((found.st_dev, found.st_ino)))
+
+
 def _opened(path: Path) -> int | None:
     """A descriptor of the file as it is there now, kept for the next look; None where there is none to be had."""
     try:
+        part_from_deleted()
         found = path.stat()
         with _keeping:
-            for key, descriptor in list(_kept.items()):
-                if os.fstat(descriptor).st_nlink == 0:
-                    os.close(_kept.pop(key))
             key = (found.st_dev, found.st_ino)
             if key not in _kept and len(_kept) < MOST_OPEN:
                 _kept[key] = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)

@@ -211,14 +211,21 @@ def _notes(files: Files, language: Language) -> Iterator[str]:
 
 
 def _write(folder: Path, files: Files, language: Language) -> list[str]:
-    """Both files, new and readable by their owner alone."""
+    """Both files, new and readable by their owner alone; or neither."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     texts = {INI: "\n".join(ini(files, language)) + "\n", USERLIST: files.userlist}
-    for name, text in texts.items():
-        descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-    return [str(folder / name) for name in texts]
+    begun: list[Path] = []
+    try:
+        for name, text in texts.items():
+            descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            begun.append(folder / name)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+    except OSError:  # raised again, once what was begun is cleared away
+        for path in begun:
+            path.unlink(missing_ok=True)
+        raise
+    return [str(path) for path in begun]
 
 
 def _refuse_what_exists(folder: Path) -> None:
@@ -249,4 +256,5 @@ def _tls(dsn: Dsn) -> dict[str, str]:
     given = dict(dsn.parameters)
     if given.get("sslmode") not in TLS_MODES:
         return {}
-    return {ours: given[theirs] for theirs, ours in TLS.items() if theirs in given}
+    # `system` is libpq's word for the authorities of this machine, which PgBouncer takes where no file is named.
+    return {ours: given[theirs] for theirs, ours in TLS.items() if given.get(theirs, "system") != "system"}

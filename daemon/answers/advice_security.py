@@ -3,14 +3,13 @@
 from collectors import COLLECTORS
 from collectors.contract import Kind
 from daemon.answers.advising import print_advice
-from daemon.answers.asking import Asked, ask, measured
-from daemon.answers.narrowing import tell, unanswered
+from daemon.answers.asking import Asked, measured
+from daemon.answers.narrowing import known_about, must_be_there, tell, unanswered
 from daemon.configuration.tree import Configuration
 from daemon.documents import Document
 from daemon.documents_advice import advice_of, security_documents
 from daemon.security_advice import COLLECTORS_OF_SECURITY
 from daemon.world import World
-from toban.errors import NotFoundError
 
 PATIENCE_SECONDS = 10.0  # a person waits for the package manager, a turn of the daemon does not
 Told = tuple[list[Document], list[str]]
@@ -18,9 +17,7 @@ Told = tuple[list[Document], list[str]]
 
 def answer(asked: Asked, *, target: str | None, as_json: bool) -> int:
     """Print it, and what could not be looked at."""
-    names = [each.name for each in asked.configuration.targets]
-    if target is not None and target not in names:
-        raise NotFoundError(f"target {target}", "is not configured", f"there are: {', '.join(names)}")
+    must_be_there(asked.configuration, target)
     documents, silent = _told(asked, target)
     print_advice([advice_of(document) for document in documents], asked, as_json=as_json)
     tell(silent, as_json=as_json)
@@ -28,9 +25,9 @@ def answer(asked: Asked, *, target: str | None, as_json: bool) -> int:
 
 
 def _told(asked: Asked, target: str | None) -> Told:
-    documents = ask(asked.configuration, "/api/v1/advice/security", target=target)
-    if documents is not None:
-        return documents, []
+    known = known_about(asked, "security", COLLECTORS_OF_SECURITY, target)
+    if known is not None:
+        return known
 
     def told(world: World) -> Told:
         titles = {title for watch in world.watches.values() for title in watch.ledgers}

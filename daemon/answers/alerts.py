@@ -40,10 +40,11 @@ def answer(  # noqa: PLR0913 - an option each
     now = clock or SystemClock()
     past = every or since is not None or state is not None
     wanted_severity, wanted_state = severity_asked(severity), state_asked(state)
-    found = None if past else _active(asked, target, severity, as_json=as_json)
+    found, why_not = (None, "") if past else _active(asked, target, severity)
     if found is None:
         with open_past(asked.configuration.state_path, now, asked.configuration.zone, asked.language) as book:
             found = book.alerts(every=every, since=since, target=target, severity=wanted_severity, state=wanted_state)
+        remark([why_not] if why_not else [], as_json=as_json)
     if not found:
         must_be_there(asked.configuration, target, own=True)
     if as_json:
@@ -55,16 +56,13 @@ def answer(  # noqa: PLR0913 - an option each
     return 0
 
 
-def _active(asked: Asked, target: str | None, severity: str | None, *, as_json: bool) -> list[Document] | None:
-    """The daemon's answer; None where none runs, or it does not answer: then the book has to do."""
+def _active(asked: Asked, target: str | None, severity: str | None) -> tuple[list[Document] | None, str]:
+    """The daemon's answer; where none runs, or it does not answer, the book has to do, and that is told."""
     try:
-        found: list[Document] | None = ask(
-            asked.configuration, "/api/v1/alerts", target=target, severity=severity, lang=asked.language
-        )
+        found = ask(asked.configuration, "/api/v1/alerts", target=target, severity=severity, lang=asked.language)
     except UnavailableError as error:
-        remark([say("alerts.from_book", asked.language, why=f"{error.what}: {error.why}")], as_json=as_json)
-        return None
-    return found
+        return None, say("alerts.from_book", asked.language, why=f"{error.what}: {error.why}")
+    return found, say("alerts.no_daemon", asked.language) if found is None else ""
 
 
 def _show(found: list[Document], asked: Asked, now: float, out: Console, *, past: bool) -> None:

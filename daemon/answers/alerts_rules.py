@@ -3,11 +3,11 @@
 from fnmatch import fnmatchcase
 
 from rich.console import Console
-from rich.table import Table
 
 from alerting.rules.rule import Rule
 from daemon.answers.asking import Asked
 from daemon.answers.printing import STYLES, console, plain, print_json, table
+from daemon.answers.tables import facts_grid
 from daemon.configuration.ruling import rules_of
 from daemon.documents import Document
 from toban.alerts import Severity, Step
@@ -84,7 +84,7 @@ def _show_all(found: list[Document], language: Language, out: Console) -> None:
 
 def _show_one(one: Document, language: Language, out: Console) -> None:
     """All of it, a line each."""
-    facts = Table.grid(padding=(0, 2))
+    facts = facts_grid()
     known = {
         "metric": _judged(one),
         "where": where_text(one["where"]),

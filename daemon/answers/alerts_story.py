@@ -10,6 +10,8 @@ from alerting.evidence import drawn
 from daemon.answers.alerts import age_text, remarks
 from daemon.answers.asking import Asked, ask
 from daemon.answers.printing import STYLES, console, plain, print_json, table
+from daemon.answers.tables import facts_grid
+from daemon.asked_alerts import beginning_asked
 from daemon.documents import Document
 from daemon.past_alerts import open_past
 from toban.catalogue import say
@@ -47,7 +49,8 @@ def _remembered(asked: Asked, alert: str) -> Document | None:
         active: list[Document] = ask(asked.configuration, "/api/v1/alerts", lang=asked.language) or []
     except UnavailableError:
         return None
-    found = [one for one in active if one["id"].startswith(alert)]
+    beginning = beginning_asked(alert)
+    found = [one for one in active if one["id"].startswith(beginning)]
     return found[0] | {"transitions": [], "notices": [], "evidence": None, "mark": None} if len(found) == 1 else None
 
 
@@ -59,7 +62,7 @@ def _show(story: Document, asked: Asked, now: float, out: Console) -> None:
     heading = f"[{style}]{say(f'alerts.severity.{severity}', language)}[/] {state}"
     out.print(f"{heading}  [bold]{plain(story['rule'])}[/]  {plain(story['target'])}  {story['id']}")
     out.print(plain(story["summary"]))
-    facts = Table.grid(padding=(0, 2))
+    facts = facts_grid()
     for name, value in _facts(story, language, now):
         facts.add_row(f"[dim]{name}[/]", plain(value))
     out.print(facts)

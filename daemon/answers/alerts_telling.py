@@ -5,21 +5,15 @@ import os
 import pwd
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http import HTTPStatus
 from typing import Any
 
 import httpx
 
-from daemon.answers.asking import Asked, listens
-from toban.errors import NotFoundError, TobanError, UnavailableError, UsageError
+from daemon.answers.asking import Asked, check, listens, told
+from toban.errors import UnavailableError
 
 TELL_SECONDS = 30.0
 _TYPE = {"content-type": "application/json"}
-_ERRORS: dict[int, type[TobanError]] = {
-    HTTPStatus.NOT_FOUND: NotFoundError,
-    HTTPStatus.BAD_REQUEST: UsageError,
-    HTTPStatus.SERVICE_UNAVAILABLE: UnavailableError,
-}
 
 
 def tell(
@@ -28,8 +22,7 @@ def tell(
     """The daemon's answer; an error of ours where it refuses, or none runs."""
     with _reached(asked, seconds) as client:
         answer = client.request(method, f"http://toban{path}", content=_packed(body), headers=_TYPE)
-        _check(answer)
-        return answer.json()
+        return told(answer)
 
 
 def tell_line_by_line(asked: Asked, path: str, body: Mapping[str, Any], *, seconds: float) -> Iterator[Any]:
@@ -40,7 +33,7 @@ def tell_line_by_line(asked: Asked, path: str, body: Mapping[str, Any], *, secon
     ):
         if answer.is_error:
             answer.read()
-        _check(answer)
+        check(answer)
         yield from (json.loads(line) for line in answer.iter_lines() if line)
 
 
@@ -74,14 +67,3 @@ def _reached(asked: Asked, seconds: float) -> Iterator[httpx.Client]:
     except httpx.HTTPError as error:
         hint = "is the daemon under heavy load? its log tells; look before you try again"
         raise UnavailableError("the daemon", f"{type(error).__name__} on its local socket", hint) from error
-
-
-def _check(answer: httpx.Response) -> None:
-    if not answer.is_error:
-        return
-    try:
-        detail = str(answer.json()["detail"])
-    except (ValueError, KeyError, TypeError):
-        detail = f"the daemon: answers {answer.status_code}"
-    what, _, why = detail.partition(": ")
-    raise _ERRORS.get(answer.status_code, TobanError)(what if why else "the daemon", why or what)

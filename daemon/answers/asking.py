@@ -4,26 +4,34 @@ import asyncio
 import errno
 import os
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 import httpx
+import structlog
 
 from daemon.configuration import load
 from daemon.configuration.surroundings import state_to_read
 from daemon.configuration.tree import Configuration
 from daemon.measuring import measure
 from daemon.world import World
-from toban.errors import UnavailableError
+from toban.errors import NotFoundError, TobanError, UnavailableError, UsageError
 from toban.language import Language, choose_language
 
 ASK_SECONDS = 5.0
 INTERVAL_SECONDS = 1.0
 AnswerT = TypeVar("AnswerT")
+_ERRORS: Final[dict[int, type[TobanError]]] = {
+    HTTPStatus.NOT_FOUND: NotFoundError,
+    HTTPStatus.BAD_REQUEST: UsageError,
+    HTTPStatus.SERVICE_UNAVAILABLE: UnavailableError,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +44,12 @@ class Asked:
 
 def asked(config: Path | None, language: str | None) -> Asked:
     """What every reading command begins with."""
+    if not structlog.is_configured():  # left alone it would log to where the answer goes
+        structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
     configuration = load(config, os.environ).configuration
     state = state_to_read(configuration.state_path, os.environ)
     configuration = configuration.model_copy(update={"state": f"sqlite://{state}"})
-    chosen = choose_language(asked=language, configured=configuration.language, environ=os.environ)
+    chosen = choose_language(asked=language, configured=configuration.chosen_language, environ=os.environ)
     return Asked(configuration=configuration, language=chosen)
 
 
@@ -52,10 +62,31 @@ def ask(configuration: Configuration, path: str, **query: str | None) -> Any:  #
     transport = httpx.HTTPTransport(uds=str(configuration.socket_path))
     try:
         with httpx.Client(transport=transport, timeout=ASK_SECONDS) as client:
-            return client.get(url).raise_for_status().json()
+            return told(client.get(url))
     except httpx.HTTPError as error:
         hint = "is the daemon under heavy load? its log tells"
         raise UnavailableError("the daemon", f"{type(error).__name__} on its local socket", hint) from error
+
+
+def told(answer: httpx.Response) -> Any:  # noqa: ANN401 - whatever JSON can carry
+    """What the daemon answered; an error of ours where it refused."""
+    check(answer)
+    try:
+        return answer.json()
+    except ValueError as error:
+        raise UnavailableError("the daemon", "answers with what is no JSON: is it another program's socket?") from error
+
+
+def check(answer: httpx.Response) -> None:
+    """Raise what the daemon refused with, in its own words."""
+    if not answer.is_error:
+        return
+    try:
+        detail = str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        detail = f"the daemon: answers {answer.status_code}"
+    what, _, why = detail.partition(": ")
+    raise _ERRORS.get(answer.status_code, TobanError)(what if why else "the daemon", why or what)
 
 
 def listens(path: Path) -> bool:

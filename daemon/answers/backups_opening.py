@@ -91,7 +91,7 @@ def known(place: Place, environ: Mapping[str, str] | None = None) -> Known:
     return Known(
         root=root,
         zone=configuration.zone,
-        language=choose_language(asked=place.language, configured=configuration.language, environ=environ),
+        language=choose_language(asked=place.language, configured=configuration.chosen_language, environ=environ),
         settings=settings,
         configuration=configuration,
     )

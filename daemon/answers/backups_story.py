@@ -9,6 +9,7 @@ from daemon.answers.backups import method_text, remarks, standing_text
 from daemon.answers.backups_opening import Place, Shelf, carried_out, opened
 from daemon.answers.backups_progress import phase_text
 from daemon.answers.printing import console, plain, print_json, table
+from daemon.answers.tables import facts_grid
 from daemon.documents import stamp
 from daemon.documents_backups import story_document
 from toban.backups import BackupRecord, Check
@@ -38,7 +39,7 @@ def answer(place: Place, *, backup: str, as_json: bool) -> int:
 def _show(record: BackupRecord, shelf: Shelf, out: Console) -> None:
     language, now = shelf.language, shelf.around.clock.now()
     out.print(f"[bold]{plain(record.id)}[/]  {standing_text(record, now, language)}")
-    facts = Table.grid(padding=(0, 2))
+    facts = facts_grid()
     for name, value in _facts(record, shelf):
         facts.add_row(f"[dim]{say(f'column.{name}', language)}[/]", value)
     out.print(facts)

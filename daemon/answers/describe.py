@@ -1,14 +1,16 @@
 """`toban metrics --describe NAME`: what a metric is, what it is good for, where it comes from, and why it is empty."""
 
+from collections import Counter
 from difflib import get_close_matches
 from typing import Any
 
 from rich.table import Table
 
+from collectors.custom.settings import PREFIX
 from daemon.answers.asking import Asked, ask
 from daemon.answers.printing import console, plain, print_json, table
 from daemon.documents import Document
-from daemon.reference.facts import Fact, Section, facts, section_of
+from daemon.reference.facts import DAEMON, OWN, Fact, Section, facts, section_of
 from toban.catalogue import say
 from toban.errors import NotFoundError
 from toban.language import Language
@@ -53,11 +55,32 @@ def _now(asked: Asked, name: str, section: Section) -> list[Document] | None:
     if standing is None:
         return None
     values = ask(asked.configuration, "/api/v1/metrics", match=name) or []
+    if section.kind == DAEMON:
+        return _own(values, section)
     return [
-        _target(target, pair, sum(value["labels"].get("target") == target["name"] for value in values))
+        _target(target, pair, sum(_brought(value, target["name"], pair["name"]) for value in values))
         for target in standing
         for pair in target["collectors"]
         if pair["name"].partition(":")[0] == section.name
+    ]
+
+
+def _brought(value: Document, target: str, pair: str) -> bool:
+    """Whether it is of this target, and of this entry where the collector is a list."""
+    others = dict(value["labels"])
+    if others.pop("target", None) != target:
+        return False
+    entry = pair.partition(":")[2]
+    return not entry or entry in others.values() or str(value["name"]).startswith(f"{PREFIX}{entry}_")
+
+
+def _own(values: list[Document], section: Section) -> list[Document]:
+    """What the daemon tells by itself, of targets and of its own: nobody has to be asked for it."""
+    told = Counter(value["labels"].get("target", OWN) for value in values) or Counter({OWN: 0})
+    nothing: Document = {"reason": "", "detail": "", "hint": "", "gaps": []}
+    return [
+        {"target": target, "collector": section.name, "series": series, **nothing}
+        for target, series in sorted(told.items())
     ]
 
 

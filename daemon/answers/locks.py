@@ -34,7 +34,9 @@ def answer(asked: Asked, *, target: str | None, as_json: bool) -> int:
     else:
         targets = ask(asked.configuration, "/api/v1/targets") or []
     names = {t.name for t in narrowed.targets}
-    asked_in_vain = dict(_unasked([t for t in targets if t["name"] in names], asked.language))
+    known = [t for t in targets if t["name"] in names]
+    unknown = names - {t["name"] for t in known}  # written since the daemon read its configuration
+    asked_in_vain = dict(_unasked(known, asked.language)) | dict.fromkeys(unknown, say("locks.untried", asked.language))
     if asked_in_vain and asked_in_vain.keys() == names:
         name, reason = next(iter(asked_in_vain.items()))
         raise UnavailableError(f"target {name}", reason)
@@ -92,8 +94,10 @@ def _show(nodes: list[Document], unasked: dict[str, str], language: Language, ou
         return
     for target in dict.fromkeys(node["target"] for node in nodes):
         out.print(_tree(target, [node for node in nodes if node["target"] == target], language))
-    out.print(say("locks.run", language))
-    for line in _to_run(nodes, language):  # unwrapped and unadorned, so that it can be copied
+    to_run = list(_to_run(nodes, language))
+    if to_run:
+        out.print(say("locks.run", language))
+    for line in to_run:  # unwrapped and unadorned, so that it can be copied
         out.print(printable(line), soft_wrap=True, markup=False, highlight=False)
 
 
@@ -103,16 +107,18 @@ def _tree(target: str, nodes: list[Document], language: Language) -> Tree:
     waiting = sum(bool(node["blocked_by"]) for node in nodes)
     made = Tree(plain(say("locks.target", language, target=target, waiting=waiting, roots=roots)))
     branches = [made]
-    above: list[int] = []
+    above: list[object] = []
     for node in nodes:
         depth = node["depth"]
-        above[depth:], branches[depth + 1 :] = [node["pid"]], []
-        others = [pid for pid in node["blocked_by"] if pid not in above]
+        above[depth:], branches[depth + 1 :] = [node["prepared"] or node["pid"]], []
+        others = [
+            str(who) for who in (*filter(None, node["blocked_by"]), *node["blocked_by_prepared"]) if who not in above
+        ]
         branches.append(branches[depth].add(_label(node, others, language)))
     return made
 
 
-def _label(node: Document, others: list[int], language: Language) -> str:
+def _label(node: Document, others: list[str], language: Language) -> str:
     name = (
         say("locks.prepared", language, name=node["prepared"])
         if node["prepared"]
@@ -125,7 +131,7 @@ def _label(node: Document, others: list[int], language: Language) -> str:
     return ", ".join(said) + query
 
 
-def _doing(node: Document, others: list[int], language: Language) -> Iterator[str]:
+def _doing(node: Document, others: list[str], language: Language) -> Iterator[str]:
     """What it is at, what it waits for, `others` than those above it among them, and whom it holds up."""
     if node["wait_seconds"] is None:
         span = node["transaction_seconds"]
@@ -138,7 +144,7 @@ def _doing(node: Document, others: list[int], language: Language) -> Iterator[st
     if node["cycle"]:
         yield say("locks.cycle", language)
     elif others:
-        yield say("locks.also", language, others=", ".join(map(str, others)))
+        yield say("locks.also", language, others=", ".join(others))
     if node["victims"]:
         yield say("locks.victims", language, count=node["victims"])
 
@@ -146,7 +152,7 @@ def _doing(node: Document, others: list[int], language: Language) -> Iterator[st
 def _to_run(nodes: list[Document], language: Language) -> Iterator[str]:
     """The statements, each place once: a prepared transaction can be ended in its own database alone."""
     place = ""
-    for node in (node for node in nodes if node["root"]):
+    for node in (node for node in nodes if node["run"]):
         target, database = node["target"], node["database"]
         here = say("locks.place", language, target=target, database=database) if node["prepared"] else target
         if here != place:

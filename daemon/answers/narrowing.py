@@ -43,23 +43,31 @@ def advice_known(asked: Asked, collector: str, target: str | None) -> tuple[list
     """The running daemon's advice, and what it could not judge; None where none runs, or it does not measure this."""
     if not asked.configuration.settings_of(collector).enabled:
         return None
-    documents = ask(asked.configuration, f"/api/v1/advice/{collector}", target=target)
+    return known_about(asked, collector, (collector,), target)
+
+
+def known_about(
+    asked: Asked, about: str, collectors: Iterable[str], target: str | None
+) -> tuple[list[Document], list[str]] | None:
+    """The running daemon's advice, and what those collectors could not judge that it rests on; None where none runs."""
+    documents = ask(asked.configuration, f"/api/v1/advice/{about}", target=target)
     if documents is None:
         return None
     status = ask(asked.configuration, "/api/v1/status") or {"targets": []}
     told = [each for each in status["targets"] if target in (None, each["name"])]
-    return documents, list(_unanswered_there(told, collector, asked.language))
+    return documents, [line for each in collectors for line in _unanswered_there(told, each, asked.language)]
 
 
 def _unanswered_there(targets: Iterable[Document], collector: str, language: Language) -> Iterator[str]:
     for each in targets:
-        for pair in (pair for pair in each["collectors"] if pair["name"] == collector):
+        for pair in (pair for pair in each["collectors"] if pair["name"].partition(":")[0] == collector):
+            what = pair["name"]
             if pair["reason"]:
-                gap = Gap(what=collector, reason=Reason(pair["reason"]), detail=pair["detail"], hint=pair["hint"])
+                gap = Gap(what=what, reason=Reason(pair["reason"]), detail=pair["detail"], hint=pair["hint"])
                 yield gap_line(each["name"], gap, language)
             elif pair["last_success_at"] is None:
                 why = say("state.waiting", language)
-                yield say("advice.without", language, target=each["name"], what=collector, why=why)
+                yield say("advice.without", language, target=each["name"], what=what, why=why)
             yield from (f"{each['name']}: {gap}" for gap in pair["gaps"])
 
 

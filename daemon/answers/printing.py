@@ -1,15 +1,16 @@
 """What the commands print with: one console, honest about where it prints to, and JSON."""
 
-import json
 import sys
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from daemon.answers.tables import table
+from daemon.documents import json_text
 from toban.printable import printable
+
+__all__ = ["STYLES", "console", "plain", "print_json", "table"]
 
 WIDTH_OF_A_FILE = 160
 STYLES = {"ok": "green", "warning": "yellow", "critical": "bold red", "unknown": "dim"}
@@ -26,16 +27,6 @@ def console() -> Console:
     return _Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
 
 
-def table(title: str, *columns: str) -> Table:
-    """A table in the house's style. A column whose heading begins with `>` is set flush right."""
-    made = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        made.add_column(
-            column.removeprefix(">"), justify="right" if column.startswith(">") else "left", overflow="fold"
-        )
-    return made
-
-
 def plain(text: str) -> str:
     """Foreign text as it is: rich must not read markup in a database's name, nor a terminal its escapes."""
     return escape(printable(text))
@@ -43,4 +34,4 @@ def plain(text: str) -> str:
 
 def print_json(document: Any) -> None:  # noqa: ANN401 - whatever JSON can carry
     """A document for programs."""
-    print(json.dumps(document, ensure_ascii=False, indent=2))
+    print(json_text(document, indent=2))

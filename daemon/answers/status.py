@@ -1,21 +1,22 @@
 """`toban status`: overall health, and why."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from rich.table import Table
 
 from daemon.answers.asking import Asked, ask, measured
 from daemon.answers.printing import STYLES, console, plain, print_json, table
-from daemon.documents import NO_ALERTS, Document, status_document
+from daemon.documents import Document, status_document
+from daemon.documents_alerts import counts_document
+from daemon.duty.telling import component
 from daemon.past_alerts import open_past
+from daemon.world import World
+from toban.alerts import Alert
 from toban.catalogue import say
 from toban.clock import SystemClock
 from toban.errors import UnavailableError
 from toban.language import Language
-from toban.outcomes import Reason
 from toban.status import NOT_OFFERED
-
-OWN = ("loop", "history")  # components that are no target: their reasons have no row in the table
 
 
 def answer(asked: Asked, *, every: bool, as_json: bool) -> int:
@@ -23,8 +24,7 @@ def answer(asked: Asked, *, every: bool, as_json: bool) -> int:
     document = ask(asked.configuration, "/api/v1/status")
     running = document is not None
     if document is None:
-        alerts = _remembered(asked)
-        document = measured(asked.configuration, lambda world: status_document(world.status(), world.zone, alerts))
+        document = measured(asked.configuration, lambda world: _judged(world, _remembered(asked)))
     if as_json:
         print_json({**document, "daemon": running})
     else:
@@ -32,13 +32,19 @@ def answer(asked: Asked, *, every: bool, as_json: bool) -> int:
     return 0 if document["health"] == "ok" else 1
 
 
-def _remembered(asked: Asked) -> Mapping[str, int]:
-    """The alerts that the book has, where there is one: nobody judges while no daemon runs."""
+def _judged(world: World, alerts: Sequence[Alert]) -> Document:
+    """What was measured now, and what fired last: nobody judges anew while no daemon runs."""
+    world.components = lambda: [component(alerts, ())]
+    return status_document(world.status(), world.zone, counts_document(alerts))
+
+
+def _remembered(asked: Asked) -> Sequence[Alert]:
+    """The alerts that the book has, where there is one."""
     try:
         with open_past(asked.configuration.state_path, SystemClock(), asked.configuration.zone) as book:
-            return book.counts()
+            return book.active()
     except UnavailableError:
-        return NO_ALERTS
+        return ()
 
 
 def _show(document: Document, asked: Asked, *, running: bool, every: bool) -> None:
@@ -78,16 +84,15 @@ def _state(target: Document) -> tuple[str, str]:
         return "waiting", "dim"
     if not target["up"]:
         return "down", "bold red"
-    wanting = any(c["reason"] not in ("", Reason.UNSUPPORTED) for c in target["collectors"])
+    wanting = any(c["reason"] not in ("", *NOT_OFFERED) for c in target["collectors"])
     return ("partial", "yellow") if wanting else ("up", "green")
 
 
 def _own(document: Document) -> list[str]:
-    return [
-        f"[yellow]{plain(component['name'])}[/]: {plain(component['reason'])}"
-        for component in document["components"]
-        if component["name"] in OWN and component["state"] != "ok"
-    ]
+    """What is no target has no row in the table; the targets stand last."""
+    own = document["components"][: len(document["components"]) - len(document["targets"])]
+    wrong = (one for one in own if one["state"] != "ok")
+    return [f"[{STYLES[one['state']]}]{plain(one['name'])}[/]: {plain(one['reason'])}" for one in wrong]
 
 
 def _remarks(target: Document, language: Language, *, every: bool) -> list[str]:

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from daemon.cli.reading import Json, TargetName
+from toban.errors import UsageError
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="Of the alert; its beginning will do.")]
 Who = Annotated[str | None, typer.Option(help="Who it was; else your login, also behind sudo.")]
@@ -27,6 +28,9 @@ def alerts(
 ) -> None:
     """What is wrong now, the worst first; symptoms below their cause. Works without the daemon."""
     if ctx.invoked_subcommand is not None:
+        if every or as_json or any((since, target, severity, state)):  # it would be lost without a word
+            why = f"{ctx.invoked_subcommand!r} takes its options behind it"
+            raise UsageError("usage", why, f"toban alerts {ctx.invoked_subcommand} --help")
         return
     from daemon.answers.alerts import answer
     from daemon.answers.asking import asked

@@ -4,6 +4,7 @@ import io
 import os
 import sys
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +18,7 @@ from daemon.cli.alerts import alerts_commands
 from daemon.cli.backup import backup_commands
 from daemon.cli.config import config_commands
 from daemon.cli.history import history
+from daemon.cli.output import go_on_unread, throw_away
 from daemon.cli.reading import events, locks, metrics, statements, status
 from daemon.cli.restore import drill, restore
 from daemon.cli.run import demo, run
@@ -79,7 +81,10 @@ def options(
     config: Annotated[
         Path | None,
         typer.Option(
-            "-c", "--config", help="The configuration; else $TOBAN_CONFIG, ./config.yaml, /etc/toban/config.yaml."
+            "-c",
+            "--config",
+            readable=False,  # that it cannot be read is said where it is read, in the same words for every file
+            help="The configuration; else $TOBAN_CONFIG, ./config.yaml, /etc/toban/config.yaml.",
         ),
     ] = None,
     lang: Annotated[str | None, typer.Option(help="en or ja; else the configuration's, else the locale's.")] = None,
@@ -91,6 +96,8 @@ def options(
     if lang not in (None, "en", "ja"):
         raise typer.BadParameter(f"{lang!r} is not en or ja", param_hint="--lang")
     ctx.obj = Options(config=config, language=lang, debug=debug)
+    if ctx.invoked_subcommand != demo.__name__:  # which goes on for ever, and has nothing to say to nobody
+        go_on_unread()
 
 
 def main() -> None:
@@ -114,6 +121,8 @@ def main() -> None:
             raise
         status = _unread()
     except OSError as error:
+        with suppress(OSError, ValueError):  # in tests it has no descriptor
+            throw_away(sys.stdout.fileno())
         line = f"toban: {error.filename or 'input and output'}: {error.strerror or error}"
         status = _fail((line,), 3, debug=debug)
     except Exception as error:  # noqa: BLE001 - the last stop: one line for the operator, the traceback under --debug
@@ -131,7 +140,7 @@ def _prepare_output() -> None:
 
 def _unread() -> int:
     """The reader has gone, as in `toban metrics | head -1`: nothing more to say, and no fault."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    throw_away(sys.stdout.fileno())
     return 0
 
 

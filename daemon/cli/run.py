@@ -22,7 +22,7 @@ def run(ctx: typer.Context) -> None:
 def demo(
     ctx: typer.Context,
     once: Annotated[bool, typer.Option("--once", help="Go once around, print what was seen, and end.")] = False,
-    port: Annotated[int, typer.Option(help="For /metrics; a free one by default.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="For /metrics; a free one by default.")] = 0,
     keep: Annotated[Path | None, typer.Option(help="Keep everything in this folder instead of removing it.")] = None,
 ) -> None:
     """A throw-away PostgreSQL with some load, and the daemon on it."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from daemon.configuration.tree import is_zone
 
 LOCALTIME = Path("/etc/localtime")
+TIMEZONE = Path("/etc/timezone")
 SERVICE_STATE = Path("/var/lib/toban/state.db")  # the shipped unit's StateDirectory
 
 
@@ -46,13 +47,22 @@ def _is_there(path: Path) -> bool:
         return False
 
 
-def system_zone(environment: Mapping[str, str], localtime: Path = LOCALTIME) -> str:
-    """$TZ, else what /etc/localtime points to, else UTC."""
+def system_zone(environment: Mapping[str, str], localtime: Path = LOCALTIME, named: Path = TIMEZONE) -> str:
+    """$TZ, else what /etc/localtime points to, else what Debian's /etc/timezone names, else UTC."""
     told = environment.get("TZ", "").removeprefix(":")
-    if told and is_zone(told):
-        return told
+    zones = (told, _pointed(localtime), _first_line(named))
+    return next((zone for zone in zones if zone and is_zone(zone)), "UTC")
+
+
+def _pointed(link: Path) -> str:
     try:
-        pointed = str(localtime.readlink()).rpartition("zoneinfo/")[2]
+        return str(link.readlink()).rpartition("zoneinfo/")[2]
+    except OSError:  # a file of its own, as containers are given it
+        return ""
+
+
+def _first_line(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace").partition("\n")[0].strip()
     except OSError:
-        return "UTC"
-    return pointed if is_zone(pointed) else "UTC"
+        return ""

@@ -169,6 +169,11 @@ class Configuration(Model):
         return state
 
     @property
+    def chosen_language(self) -> str | None:
+        """The language, where one is written; else whoever types brings it with the locale."""
+        return self.language if "language" in self.model_fields_set else None
+
+    @property
     def zone(self) -> tzinfo:
         """The time zone itself."""
         return UTC if self.timezone == "UTC" else ZoneInfo(self.timezone)

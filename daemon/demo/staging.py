@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
+from random import SystemRandom
 from secrets import token_urlsafe
 
 import structlog
@@ -37,6 +38,7 @@ from toban.clock import SystemClock
 from toban.config import WRITTEN
 from toban.errors import UnavailableError, UsageError
 from toban.language import Language, choose_language
+from toban.outcomes import Failure, Reason
 from toban.secrets import Dsn, Secret
 
 INTERRUPTED = 130
@@ -45,6 +47,9 @@ ONCE_WITHIN_SECONDS = 60.0
 PLAIN_LINE_SECONDS = 5.0
 LIVE_SECONDS = 1.0
 LOOK_SECONDS = 0.2
+PASSING = frozenset({Reason.TIMEOUT, Reason.LOCKED, Reason.STUCK})
+PORTS = range(15000, 32768)  # below those that the kernel gives to whoever connects: ours is taken seconds later
+MOST_TRIES = 100
 QUICK_EVERY = {
     "activity": "3s",
     "databases": "3s",
@@ -229,10 +234,12 @@ async def _measured(service: Service, stop: asyncio.Event, language: Language) -
 def _all_measured(service: Service) -> bool:
     """Whether each collector has shown something, or has told that it never will."""
     ledgers = [ledger for watch in service.world.watches.values() for ledger in watch.ledgers.values()]
-    return all(
-        ledger.last is not None and (ledger.last.samples or (ledger.failure is not None and not ledger.failure.down))
-        for ledger in ledgers
-    )
+    return all(ledger.last is not None and (ledger.last.samples or _stays(ledger.failure)) for ledger in ledgers)
+
+
+def _stays(failure: Failure | None) -> bool:
+    """Whether another turn would bring no more: what was down, locked or slow may be well at the next one."""
+    return failure is not None and not failure.down and failure.reason not in PASSING
 
 
 async def _until(stop: asyncio.Event, scene: Scene) -> None:
@@ -260,6 +267,10 @@ def _act_teller(language: Language, *, quiet: bool) -> Callable[[Act], None]:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    chance = SystemRandom()
+    for _ in range(MOST_TRIES):
+        port = chance.choice(PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise UnavailableError("demo", "no free port on this machine", "stop what listens, and try again")

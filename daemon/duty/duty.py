@@ -23,6 +23,7 @@ from alerting.desk import Desk, drilled
 from alerting.dispatcher import Dispatcher
 from alerting.evaluation import Evaluation
 from alerting.heartbeat import Heartbeat
+from alerting.messages import Letter
 from alerting.settings import DASHBOARD
 from alerting.windows import Windows
 from daemon.asked_alerts import SilenceAsked
@@ -30,16 +31,17 @@ from daemon.configuration.ruling import commands_of, rules_of, sources
 from daemon.configuration.tree import Configuration
 from daemon.duty.kept import dead_letters, evidence_kept, once_more
 from daemon.duty.messages import Wording, test_notice
-from daemon.duty.own import Own, OwnTelling, shown
+from daemon.duty.own import Own, OwnTelling, backed, bringing, shown
+from daemon.duty.refreshing import refreshing
 from daemon.duty.surroundings import MOST_REMEMBERED, DaemonSurroundings
-from daemon.duty.telling import Standing, component, families
+from daemon.duty.telling import Standing, component, families, troubles
 from daemon.http.acknowledging import KEY_BYTES, Links, open_key
 from daemon.http.alerts import Rung
 from daemon.world import World
 from history.book.book import Book, book_path
 from history.book.contract import Page
 from history.reading import open_reader
-from toban.alerts import Alert, Delivery, Notice, Outcome, Severity, Silence
+from toban.alerts import Alert, Delivery, Notice, Severity, Silence
 from toban.errors import NotFoundError, UsageError
 from toban.outcomes import Failure, Reason
 from toban.samples import Collection
@@ -50,8 +52,8 @@ if TYPE_CHECKING:
 
 OWN_SECONDS: Final = 15.0  # as often as the targets are asked
 OWN_FRESH_SECONDS: Final = 60.0
-REFRESH_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 3.0
+PARTS: Final = ("the book", "the desk", "the outbox", "the windows", "what Toban tells of itself", "the refreshing")
 T = TypeVar("T")
 logger = structlog.get_logger(__name__)
 
@@ -132,6 +134,7 @@ class Duty:
         self.desk.resume(found, targets=self._targets())
         for alert in found.alerts:
             self._evaluation.resume(alert.key, alert.severity, fired=alert.fired_at is not None)
+        self.own.resume(found.alerts)
         self.dispatcher.resume(found.notices, found.threads)
         work = (
             self.book.run(),
@@ -139,9 +142,9 @@ class Duty:
             self.dispatcher.run(),
             self._windows.run(self.clock.now),
             self._tell_of_ourselves(),
-            self._refresh(),
+            refreshing(lambda: tuple(self._channels.values()), self._standing),
         )
-        self._tasks = [asyncio.create_task(one, name="duty") for one in work]
+        self._tasks = [asyncio.create_task(one, name=name) for name, one in zip(PARTS, work, strict=True)]
         self._beat(self.configuration)
 
     def judge(self, collection: Collection) -> None:
@@ -182,6 +185,10 @@ class Duty:
         self.own.forget(target)
         self.surroundings.scene.forget(target)
         self._evaluation.forget(target)
+
+    def restart(self, target: str) -> None:
+        """A target is watched anew, with other settings."""
+        self._evaluation.restart(target)
 
     # --- what is asked of it ------------------------------------------------------------------------------------------
 
@@ -277,11 +284,15 @@ class Duty:
 
     def problems(self) -> Sequence[str]:
         """What of the watch and the alerting does not work at present."""
-        late, trouble = self._late(), self.book.trouble
-        found = [f"not tried for too long: {', '.join(late)}"] if late else []
-        found += [f"the book of alerts cannot be written: {trouble.detail}"] if trouble and not self.book.usable else []
-        found += [f"messages are stuck: {channel}" for channel in self.dispatcher.standing.stuck]
-        return found
+        return list(
+            troubles(
+                late=self._late(),
+                book=None if self.book.usable else self.book.trouble,
+                stuck=self.dispatcher.standing.stuck,
+                full=self._evaluation.full,
+                ended=[task.get_name() for task in self._tasks if task.done()],
+            )
+        )
 
     def component(self) -> Component:
         """How alerting stands, for the overall health."""
@@ -305,12 +316,13 @@ class Duty:
 
     def _take(self, configuration: Configuration) -> None:
         self.configuration = configuration
+        self._backed = backed(configuration)
         self.surroundings.renew(configuration)
         self._wording.renew(configuration)
 
     def _opened(self, configuration: Configuration) -> Mapping[str, Channel[Any]]:
-        written = {DASHBOARD: DashboardSettings(), **configuration.channels}
-        return {name: open_channel(name, settings, self._web, self.clock) for name, settings in written.items()}
+        written = {DASHBOARD: DashboardSettings(), **configuration.channels}.items()
+        return {name: open_channel(name, settings, self._web, self.clock) for name, settings in written}
 
     def _targets(self) -> frozenset[str]:
         return frozenset(target.name for target in self.configuration.targets) | {"toban"}
@@ -322,6 +334,9 @@ class Duty:
 
     def _overtaken(self, notice: Notice) -> str:
         return self.desk.overtaken(notice)
+
+    def _standing(self, channel: Channel[Any]) -> Sequence[Letter]:
+        return self._wording.standing(channel, self.desk.active())
 
     async def _tell_of_ourselves(self) -> None:
         while True:
@@ -347,25 +362,10 @@ class Duty:
         for collection in self.own.collections(self.world.watches, own, now):
             self.world.current.accept(shown(collection), expires_at)
             self._judge(collection)
+        self._evaluation.retain(bringing(self.world.watches, self._backed))
         overdue = self._evaluation.overdue(now)
         if overdue:
             self.desk.judged(overdue)
-
-    async def _refresh(self) -> None:
-        """What fires is told to Alertmanagers again and again: what they do not hear of, they take for over."""
-        while True:
-            wanting = [channel for channel in self._channels.values() if channel.refresh_seconds > 0]
-            await asyncio.sleep(min((channel.refresh_seconds for channel in wanting), default=REFRESH_SECONDS))
-            for channel in wanting:
-                try:
-                    async with asyncio.timeout(channel.settings.timeout):
-                        delivery = await channel.refresh(self._wording.standing(channel, self.desk.active()))
-                    if delivery.outcome is not Outcome.SENT:
-                        logger.warning("not_refreshed", channel=channel.name, why=delivery.detail)
-                except TimeoutError:
-                    logger.warning("not_refreshed", channel=channel.name, why="no answer in time")
-                except Exception:  # one channel's fault keeps no other from being refreshed
-                    logger.exception("duty_fault")
 
     def _beat(self, configuration: Configuration) -> None:
         settings = configuration.alerts.heartbeat

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from alerting.evidence import Witness
+from alerting.own import TARGET
 from collectors.postgresql.progress import RUNNING
 from collectors.trends import TIME_TO_FULL
 from daemon.configuration.targets import HostTarget
@@ -127,9 +128,9 @@ def _parts(name: str, labels: set[str]) -> set[str]:
 
 
 def hosts_of(configuration: Configuration) -> Mapping[str, str]:
-    """Each target's host. One that is reached over loopback, and every file, is on this one."""
+    """Each target's host. One that is reached over loopback, every file, and Toban itself are on this one."""
     here = next((target.name for target in configuration.targets if isinstance(target, HostTarget)), "")
-    found: dict[str, str] = {}
+    found = {TARGET: here}
     for target in configuration.targets:
         dsn = getattr(target, "dsn", None)
         if isinstance(dsn, Dsn) and not dsn.local:

@@ -1,6 +1,6 @@
 """What the daemon tells of its alerting: its metrics, and its part in the overall health."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -8,6 +8,7 @@ from prometheus_client.core import Metric as Family
 
 from alerting.dispatcher import Outbox
 from toban.alerts import Alert, Severity, State
+from toban.outcomes import Failure
 from toban.status import Component, Health
 
 
@@ -19,6 +20,20 @@ def component(alerts: Iterable[Alert], problems: Sequence[str]) -> Component:
         return Component(name="alerts", state=Health.WARNING if problems else Health.OK, reason="; ".join(problems))
     more = f" and {len(loud) - 1} more" if len(loud) > 1 else ""
     return Component(name="alerts", state=Health(worst.severity.value), reason=f"{worst.key.text}{more}")
+
+
+def troubles(
+    *, late: Sequence[str], book: Failure | None, stuck: Iterable[str], full: bool, ended: Iterable[str]
+) -> Iterator[str]:
+    """What of the watch and the alerting does not work: a sentence each."""
+    if late:
+        yield f"not tried for too long: {', '.join(late)}"
+    if book is not None:
+        yield f"the book of alerts cannot be written: {book.detail}"
+    yield from (f"messages are stuck: {channel}" for channel in stuck)
+    if full:
+        yield "there are more series than the rules have room for: some are not judged"
+    yield from (f"a part of alerting has ended: {name}" for name in ended)
 
 
 EMPTY = Outbox(pending=0, oldest_seconds=0.0, totals={}, stuck=(), shut={}, failing={})

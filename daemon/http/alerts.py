@@ -1,15 +1,14 @@
 """Alerts over HTTP: the same documents as on the command line, and what changes them."""
 
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from alerting.quiet import Match
@@ -33,7 +32,8 @@ from daemon.documents import Document
 from daemon.documents_alerts import alert_document, alert_documents, delivery_document, silence_document
 from daemon.http.acknowledging import Acknowledging, Links
 from daemon.http.bodies import json_of, refuse_elsewhere
-from daemon.past_alerts import PastAlerts, read_book
+from daemon.http.replies import json_line, json_reply
+from daemon.past_alerts import PastAlerts, open_past
 from toban.alerts import Alert, Delivery, Outcome, Severity, Silence, What
 from toban.errors import NotFoundError, UnavailableError, UsageError
 from toban.language import Language
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from daemon.world import World
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+ReadT = TypeVar("ReadT")
 SHOWN = 3
 NOBODY_NAMED = "api"  # who it was, where a program did not say
 
@@ -150,7 +151,7 @@ class Reads:
         reasons = list(duty.problems()) if duty is not None else ["alerting is not started"]
         reasons += [f"{name}: not tried yet" for name in self.world.untried()]
         status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
-        return JSONResponse({"ok": not reasons, "reasons": reasons}, status_code=status)
+        return json_reply({"ok": not reasons, "reasons": reasons}, status)
 
     async def alerts(self, request: Request) -> Response:
         """The active ones out of memory, so also while the disk is full; past ones out of the book."""
@@ -159,41 +160,41 @@ class Reads:
             severity, target = severity_asked(query.get("severity")), query.get("target")
             found = (one for one in duty.active() if severity in (None, one.severity))
             chosen = (one for one in found if target in (None, one.key.target))
-            return _json(alert_documents(chosen, self.world.zone, _language(query)))
+            return json_reply(alert_documents(chosen, self.world.zone, _language(query)))
         narrowed = _narrowed(query)
-        return _json(await self._past(lambda past: past.alerts(**narrowed)))
+        return json_reply(await self._past(lambda past: past.alerts(**narrowed)))
 
     async def story(self, request: Request) -> Response:
         """One alert with its life, its notices and its evidence; of one that the disk did not take, what memory has."""
         asked, duty = request.path_params["id"], self.world.duty
         try:
-            return _json(await self._past(lambda past: past.story(asked)))
+            return json_reply(await self._past(lambda past: past.story(asked)))
         except (NotFoundError, UnavailableError):
             found = one_of(duty.active(), asked) if duty is not None else None
             if found is None:
                 raise
             nothing: Document = {"transitions": [], "notices": [], "evidence": None, "mark": None}
-            return _json(alert_document(found, self.world.zone) | nothing)
+            return json_reply(alert_document(found, self.world.zone) | nothing)
 
     async def stats(self, request: Request) -> Response:
         """Counts by severity, and how long people took."""
         begin = self._since(request.query_params)
-        return _json(await self._past(lambda past: past.statistics(begin)))
+        return json_reply(await self._past(lambda past: past.statistics(begin)))
 
     async def review(self, request: Request) -> Response:
         """Per rule how often it fired, was answered, and was marked false."""
         begin, goal = self._since(request.query_params), goal_asked(request.query_params.get("goal", GOAL))
         targets = tuple(self.world.watches)
-        return _json(await self._past(lambda past: past.review(begin, targets, goal)))
+        return json_reply(await self._past(lambda past: past.review(begin, targets, goal)))
 
     async def dead(self, _: Request) -> Response:
         """What was given up."""
-        return _json(await self._past(lambda past: past.dead()))
+        return json_reply(await self._past(lambda past: past.dead()))
 
     async def silences(self, request: Request) -> Response:
         """Those that have not ended, or all."""
         every = "all" in request.query_params
-        return _json(await self._past(lambda past: past.silences(every=every)))
+        return json_reply(await self._past(lambda past: past.silences(every=every)))
 
     async def runbook(self, request: Request) -> Response:
         """What to do about a shipped rule's alert. It is the manual's page: nobody's secret."""
@@ -206,7 +207,7 @@ class Reads:
         return moment_asked(query.get("since", "30d"), self.world.clock.now(), self.world.zone)
 
     async def _past(self, read: Callable[[PastAlerts], Any]) -> Any:  # noqa: ANN401 - whatever JSON can carry
-        return await read_book(self.world.state_path, self.world.clock, self.world.zone, read)
+        return await read_book(self.world, read)
 
 
 class Changes:
@@ -221,14 +222,14 @@ class Changes:
         seconds, note = span_asked("for", told.get("for")), words_asked("note", told.get("note", ""))
         duty, episode = self._duty(), self._active(request)
         alert = await duty.acknowledge(episode, who=_who(told), note=note, for_seconds=seconds)
-        return _json(alert_document(alert, self.world.zone))
+        return json_reply(alert_document(alert, self.world.zone))
 
     async def resolve(self, request: Request) -> Response:
         """Over, says a person, and why."""
         told = await _told(request, "note", "who")
         note = words_asked("note", told.get("note", ""), needed=True)
         duty, episode = self._duty(), self._active(request)
-        return _json(alert_document(await duty.resolve(episode, who=_who(told), note=note), self.world.zone))
+        return json_reply(alert_document(await duty.resolve(episode, who=_who(told), note=note), self.world.zone))
 
     async def mark(self, request: Request) -> Response:
         """Real or false, for the review; also of one that is over."""
@@ -236,15 +237,9 @@ class Changes:
         verdict, asked = verdict_asked(told.get("verdict", "")), request.path_params["id"]
         duty = self._duty()
         found = one_of(duty.active(), asked)
-        episode = (
-            found.episode
-            if found
-            else await read_book(
-                self.world.state_path, self.world.clock, self.world.zone, lambda past: past.episode(asked)
-            )
-        )
+        episode = found.episode if found else await read_book(self.world, lambda past: past.episode(asked))
         await duty.mark(episode, verdict, who=_who(told))
-        return _json({"id": episode, "verdict": verdict})
+        return json_reply({"id": episode, "verdict": verdict})
 
     async def silence(self, request: Request) -> Response:
         """A silence, now or planned, once or recurring; and how many active alerts it mutes."""
@@ -263,20 +258,20 @@ class Changes:
             zone=zone,
         )
         made = await self._duty().silence(asked, who=_who(told))
-        return _json(silence_document(made, now, zone), HTTPStatus.CREATED)
+        return json_reply(silence_document(made, now, zone), HTTPStatus.CREATED)
 
     async def end_silence(self, request: Request) -> Response:
         """Tell of it again."""
         told = await _told(request, "who") if "content-type" in request.headers else {}
         refuse_elsewhere(request)
         ended = await self._duty().end_silence(request.path_params["id"], who=_who(told))
-        return _json(silence_document(ended, self.world.clock.now(), self.world.zone))
+        return json_reply(silence_document(ended, self.world.clock.now(), self.world.zone))
 
     async def test(self, request: Request) -> Response:
         """Really sends. That it did not arrive is an answer, not an error."""
         await _told(request)
         channel = request.path_params["channel"]
-        return _json(delivery_document(channel, await self._duty().test(channel)))
+        return json_reply(delivery_document(channel, await self._duty().test(channel)))
 
     async def drill(self, request: Request) -> Response:
         """A line for each message, as soon as its receipt is there."""
@@ -286,7 +281,7 @@ class Changes:
 
         async def lines() -> AsyncIterator[bytes]:
             async for rung in rungs:
-                yield json.dumps(rung_document(rung), ensure_ascii=False).encode() + b"\n"
+                yield json_line(rung_document(rung))
 
         return StreamingResponse(lines(), media_type="application/x-ndjson")
 
@@ -294,7 +289,7 @@ class Changes:
         """Dead letters get another life."""
         told = await _told(request, "key")
         count = await self._duty().retry(told.get("key"))
-        return _json({"retried": count})
+        return json_reply({"retried": count})
 
     def _duty(self) -> Duty:
         if self.world.duty is None:
@@ -319,6 +314,16 @@ def one_of(alerts: Sequence[Alert], written: str) -> Alert | None:
     return found[0] if found else None
 
 
+async def read_book(world: "World", read: Callable[[PastAlerts], ReadT]) -> ReadT:
+    """Of what is over, out of the book."""
+
+    def reading() -> ReadT:
+        with open_past(world.state_path, world.clock, world.zone) as past:
+            return read(past)
+
+    return await world.disk.read("the book", reading)
+
+
 def rung_document(rung: Rung) -> Document:
     """One message of a drill."""
     return {
@@ -333,8 +338,10 @@ def rung_document(rung: Rung) -> Document:
 
 def _language(query: QueryParams) -> Language:
     """Of the summaries."""
-    asked = query.get("lang", "")
-    return Language(asked) if asked in set(Language) else Language.EN
+    asked = query.get("lang", Language.EN)
+    if asked not in set(Language):
+        raise UsageError("lang", f"{asked!r:.80} is none", f"there are: {', '.join(Language)}")
+    return Language(asked)
 
 
 def _narrowed(query: QueryParams) -> dict[str, Any]:
@@ -378,7 +385,3 @@ def _texts(document: Mapping[str, Any], *names: str) -> dict[str, str]:
 
 def _who(told: Mapping[str, str]) -> str:
     return who_asked(told.get("who", NOBODY_NAMED))
-
-
-def _json(document: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:  # noqa: ANN401 - whatever JSON can carry
-    return Response(json.dumps(document, ensure_ascii=False), status, media_type="application/json")

@@ -1,7 +1,6 @@
 """Backups over HTTP: what there is, and one made now, with its progress line by line as it comes."""
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -14,6 +13,7 @@ from daemon.asked_backups import method_asked, status_asked, tag_asked
 from daemon.documents import Document
 from daemon.documents_backups import backup_document, progress_document
 from daemon.http.bodies import json_of
+from daemon.http.replies import json_line, json_reply
 from toban.backups import BackupRecord, Progress
 from toban.errors import TobanError, UnavailableError, UsageError
 
@@ -77,7 +77,7 @@ class Backups:
             and method in (None, one.manifest.method)
             and status in (None, one.status)
         ]
-        return Response(json.dumps(found, ensure_ascii=False), media_type="application/json")
+        return json_reply(found)
 
     async def run(self, request: Request) -> Response:
         """Begin it, and tell how far it is. Whoever stops listening does not stop the backup."""
@@ -118,12 +118,12 @@ async def lines(
         finally:
             heard.cancel()  # nobody may listen any more
         if heard.done():
-            yield _line(progress_document(heard.result()))
+            yield json_line(progress_document(heard.result()))
         elif not work.done():
-            yield _line({"event": "working"})
+            yield json_line({"event": "working"})
     while not waiting.empty():
-        yield _line(progress_document(waiting.get_nowait()))
-    yield _line(_ending(work, zone))
+        yield json_line(progress_document(waiting.get_nowait()))
+    yield json_line(_ending(work, zone))
 
 
 def _ending(work: "asyncio.Task[BackupRecord]", zone: "tzinfo") -> Document:
@@ -160,7 +160,3 @@ def _check(told: dict[str, Any]) -> None:
             raise UsageError("body", f"{name!r:.80} is not known", f"there are: {', '.join(KNOWN)}")
         if value is not None and not isinstance(value, str):
             raise UsageError(name, "is no text")
-
-
-def _line(document: Document) -> bytes:
-    return json.dumps(document, ensure_ascii=False).encode() + b"\n"

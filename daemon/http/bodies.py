@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 MOST_BODY_BYTES = 64 * 1024
 OUR_OWN_SITES = ("same-origin", "none")
@@ -16,10 +16,13 @@ OUR_OWN_SITES = ("same-origin", "none")
 async def body_of(request: Request) -> bytes:
     """All of it, or 413."""
     received = bytearray()
-    async for piece in request.stream():
-        received += piece
-        if len(received) > MOST_BODY_BYTES:
-            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {MOST_BODY_BYTES} bytes")
+    try:
+        async for piece in request.stream():
+            received += piece
+            if len(received) > MOST_BODY_BYTES:
+                raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {MOST_BODY_BYTES} bytes")
+    except ClientDisconnect as error:  # no fault of ours, and nobody listens any more
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "the body broke off") from error
     return bytes(received)
 
 

@@ -5,15 +5,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from daemon.http.replies import PROBLEM, json_reply
 from toban import __version__
 
 PREFIX: Final = "/api/v1/"
 PATH: Final = "/api/v1/openapi.json"
 LINES: Final = "application/x-ndjson"
-PROBLEM: Final = "application/problem+json"
 _PLACE: Final = re.compile(r"\{(\w+)\}")
 _ALERTS: Final = ("target", "severity", "state", "since", "all", "lang")
 QUERIES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -63,7 +63,7 @@ PROBLEM_SCHEMA: Final[Mapping[str, Any]] = {
 
 async def description(request: Request) -> Response:
     """This description."""
-    return JSONResponse(described(request.app.routes))
+    return json_reply(described(request.app.routes))
 
 
 def described(routes: Iterable[BaseRoute]) -> dict[str, Any]:

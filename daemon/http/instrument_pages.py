@@ -78,7 +78,8 @@ class InstrumentPages:
             heads.clear()
         new = [Sample(sample.name, sample.labels, 0.0) for sample in samples if _series(sample) not in heads]
         if new:
-            lines = self._write(_like(family, new)).removeprefix(self._header(family)).splitlines()
+            # Not `splitlines`: a label may hold a letter that Unicode, but not Prometheus, takes for a line's end.
+            lines = self._write(_like(family, new)).removeprefix(self._header(family)).split("\n")[:-1]
             heads.update((_series(one), line.removesuffix("0.0")) for one, line in zip(new, lines, strict=True))
         return heads
 

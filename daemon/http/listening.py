@@ -11,12 +11,13 @@ from pathlib import Path
 import uvicorn
 from starlette.applications import Starlette
 
+from daemon.http.patience import MOST_CONNECTIONS, PatientProtocol
 from toban.errors import UnavailableError
 
+OPEN_SECONDS = 30  # its parts are imported at the first one: a machine under load takes its time
 CLOSE_SECONDS = 2
 LONGEST_UNIX_PATH_BYTES = 107
 BACKLOG = 128
-MOST_CONNECTIONS = 256
 
 
 class Listener(uvicorn.Server):
@@ -25,13 +26,15 @@ class Listener(uvicorn.Server):
     def __init__(self, app: Starlette, listening: socket.socket, tls: tuple[Path, Path] | None = None) -> None:
         config = uvicorn.Config(
             app,
+            http=PatientProtocol,
+            ws="none",
             log_config=None,
             access_log=False,
             lifespan="off",
             server_header=False,
             proxy_headers=False,  # nobody's word is taken for who asks
             date_header=False,  # its clock would wake the process ten times a second
-            limit_concurrency=MOST_CONNECTIONS,
+            limit_concurrency=MOST_CONNECTIONS + 1,  # requests whose asker has gone count, too
             timeout_graceful_shutdown=CLOSE_SECONDS,
             timeout_keep_alive=75,
             ssl_certfile=str(tls[0]) if tls else None,
@@ -49,7 +52,7 @@ class Listener(uvicorn.Server):
     async def open(self) -> None:
         """Begin to answer."""
         self._serving = asyncio.create_task(self._serve([self._socket]), name="http")
-        async with asyncio.timeout(CLOSE_SECONDS):
+        async with asyncio.timeout(OPEN_SECONDS):
             await self._answering.wait()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -121,8 +124,20 @@ def _clear(path: Path) -> None:
 
 def tls_problem(cert: Path, key: Path) -> str:
     """Why this certificate and key cannot be served; empty when they can."""
+    for path in (cert, key):
+        try:
+            path.read_bytes()
+        except OSError as error:
+            return f"{path}: {error.strerror or error}"
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key)
-    except (OSError, ssl.SSLError) as error:
-        return str(error)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, _no_password)
+    except ssl.SSLError as error:
+        return f"{cert} and {key} are no certificate and its key: {error.reason or error}"
+    except ValueError as error:
+        return f"{key}: {error}"
     return ""
+
+
+def _no_password() -> str:
+    """Without it OpenSSL would ask at the terminal for the key's password, and wait there."""
+    raise ValueError("the key wants a password; write it without one, readable by this user alone")

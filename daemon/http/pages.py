@@ -2,25 +2,22 @@
 
 import asyncio
 import hmac
-import json
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from functools import wraps
 from http import HTTPStatus
-from typing import Any
 
-from prometheus_client.exposition import gzip_accepted
 from starlette.applications import Starlette
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from daemon.asked import kind_asked, moment_asked, order_asked
 from daemon.documents import (
     NO_ALERTS,
     Document,
-    problem,
     series_document,
     statement_documents,
     status_document,
@@ -35,6 +32,7 @@ from daemon.http import described
 from daemon.http.alerts import alert_routes
 from daemon.http.backups import backup_routes
 from daemon.http.exposition import Format
+from daemon.http.replies import json_reply, refusal
 from daemon.http.sections import Section, packed, plain
 from daemon.world import World
 from history.reading import open_reader
@@ -42,9 +40,9 @@ from toban.errors import NotFoundError, TobanError, UnavailableError, UsageError
 from toban.locks import LockSession
 from toban.secrets import Secret
 
+GZIP = re.compile(r"\s*gzip\s*(?:;\s*q=(?:1(?:\.0*)?|0?\.0*[1-9][0-9]*)\s*)?", re.IGNORECASE)  # unless with q=0
 ADVISED = {"indexes": index_documents, "bloat": bloat_documents, "security": security_documents}
 Endpoint = Callable[[Request], Awaitable[Response]]
-READ_SECONDS = 10.0
 MOST_ROWS = 1000
 SLOW_SECONDS = 3600.0  # how far back a target's slowest statements are looked for
 STATUS_OF = {
@@ -88,14 +86,14 @@ class _Pages:
 
     async def healthz(self, _: Request) -> Response:
         """The loop turns, else nobody would answer."""
-        return JSONResponse({"ok": True})
+        return json_reply({"ok": True})
 
     async def readyz(self, _: Request) -> Response:
         """Whether each target was tried."""
         reasons = [f"{name}: not tried yet" for name in self.world.untried()]
         reasons += [] if self.world.opened else ["starting: the targets are not opened yet"]
         status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
-        return JSONResponse({"ok": not reasons, "reasons": reasons}, status_code=status)
+        return json_reply({"ok": not reasons, "reasons": reasons}, status)
 
     async def metrics(self, request: Request) -> Response:
         """Everything, for Prometheus."""
@@ -114,11 +112,11 @@ class _Pages:
         """Overall health and its reasons."""
         duty = self.world.duty
         alerts = counts_document(duty.active()) if duty is not None else NO_ALERTS
-        return _json(status_document(self.world.status(), self.world.zone, alerts))
+        return json_reply(status_document(self.world.status(), self.world.zone, alerts))
 
     async def targets(self, _: Request) -> Response:
         """Each target with its collectors."""
-        return _json([target_document(w.standing(), self.world.zone) for w in self.world.watches.values()])
+        return json_reply([target_document(w.standing(), self.world.zone) for w in self.world.watches.values()])
 
     async def stats(self, request: Request) -> Response:
         """One target at a glance: connections, sizes, slow statements, cache, indexes, locks."""
@@ -135,7 +133,7 @@ class _Pages:
         )
         standing = target_document(watch.standing(), self.world.zone)
         known = {key: standing[key] for key in ("name", "kind", "up", "reason", "last_success_at")}
-        return _json({**known, **document, "slow_queries_reason": reason})
+        return json_reply({**known, **document, "slow_queries_reason": reason})
 
     async def _slow(self, target: str) -> tuple[list[Document], str]:
         """The slowest statements of the last hour, or why they are not known: the rest is told all the same."""
@@ -147,26 +145,32 @@ class _Pages:
                 return statement_documents(found)
 
         try:
-            return await _read(read), ""
+            return await self.world.disk.read("history", read), ""
         except UnavailableError as error:
             return [], f"{error.what}: {error.why}"
 
     async def values(self, request: Request) -> Response:
         """The values of now."""
-        query = request.query_params
-        return _json(self.world.values(query.get("match", "*"), query.get("target")))
+        return json_reply(self.world.values(request.query_params.get("match", "*"), self._target(request)))
 
     async def locks(self, request: Request) -> Response:
         """Who blocks whom, as `toban locks --json` prints it."""
-        now, target = self.world.clock.monotonic(), request.query_params.get("target")
-        return _json(lock_documents(self.world.current.rows(now, LockSession, target=target)))
+        now, target = self.world.clock.monotonic(), self._target(request)
+        return json_reply(lock_documents(self.world.current.rows(now, LockSession, target=target)))
 
     async def advice(self, request: Request) -> Response:
         """What `toban advise … --json` prints, by what is known now."""
         about = request.path_params["about"]
         if about not in ADVISED:
             raise HTTPException(HTTPStatus.NOT_FOUND, f"no advice on {about!r}; there is: {', '.join(ADVISED)}")
-        return _json(ADVISED[about](self.world, request.query_params.get("target")))
+        return json_reply(ADVISED[about](self.world, self._target(request)))
+
+    def _target(self, request: Request) -> str | None:
+        """The one that was asked for, if any. Nothing to say of one that there is not would sound like peace."""
+        name = request.query_params.get("target")
+        if name is not None and not self.world.knows(name):
+            raise _no_target(name)
+        return name
 
     async def history(self, request: Request) -> Response:
         """Values over time, as `toban history --json` prints them."""
@@ -180,7 +184,7 @@ class _Pages:
                 )
             return [series_document(series, zone) for series in found]
 
-        return _json(await _read(read))
+        return json_reply(await self.world.disk.read("history", read))
 
     async def statements(self, request: Request) -> Response:
         """What statements cost, as `toban statements --json` prints it."""
@@ -194,7 +198,7 @@ class _Pages:
                     reader.statements(query.get("target"), since=begin, until=now, by=order, top=top)
                 )
 
-        return _json(await _read(read))
+        return json_reply(await self.world.disk.read("history", read))
 
     async def events(self, request: Request) -> Response:
         """What happened, as `toban events --json` prints it."""
@@ -207,7 +211,7 @@ class _Pages:
                 found = reader.events(query.get("target"), since=begin, until=now, kind=kind, most=top)
             return event_documents(found, zone)
 
-        return _json(await _read(read))
+        return json_reply(await self.world.disk.read("history", read))
 
 
 def _no_target(name: str) -> HTTPException:
@@ -216,22 +220,9 @@ def _no_target(name: str) -> HTTPException:
 
 def _most(query: QueryParams, default: int) -> int:
     text = query.get("top", str(default))
-    if not (text.isascii() and text.isdigit() and 0 < int(text) <= MOST_ROWS):
-        raise UsageError("top", f"{text!r} is no number from 1 to {MOST_ROWS}")
+    if not (re.fullmatch("[0-9]{1,9}", text) and 0 < int(text) <= MOST_ROWS):
+        raise UsageError("top", f"{text!r:.80} is no number from 1 to {MOST_ROWS}")
     return int(text)
-
-
-async def _read(read: Callable[[], list[Document]]) -> list[Document]:
-    """Read the state file on a thread, bounded: a hanging disk must not hold a request for ever."""
-    try:
-        async with asyncio.timeout(READ_SECONDS):
-            return await asyncio.to_thread(read)
-    except TimeoutError:
-        raise UnavailableError("history", f"the disk did not answer within {READ_SECONDS:.0f} s") from None
-
-
-def _json(document: Any) -> Response:  # noqa: ANN401 - whatever JSON can carry
-    return Response(json.dumps(document, ensure_ascii=False), media_type="application/json")
 
 
 def _form(request: Request) -> Format:
@@ -241,7 +232,7 @@ def _form(request: Request) -> Format:
 
 async def _exposed(request: Request, written: Iterator[Section | None], form: Format) -> Response:
     """The page, written piece by piece; the loop turns in between."""
-    gzipped = gzip_accepted(request.headers.get("accept-encoding", ""))
+    gzipped = any(map(GZIP.fullmatch, request.headers.get("accept-encoding", "").split(",")))
     page: list[Section] = []
     for section in written:
         if section is not None:
@@ -262,9 +253,11 @@ def _guard(token: Callable[[], Secret | None]) -> Callable[[Endpoint], Endpoint]
         @wraps(endpoint)
         async def checked(request: Request) -> Response:
             wanted = token()
-            brought = request.headers.get("authorization", "").encode()
-            if wanted is not None and not hmac.compare_digest(brought, f"Bearer {wanted.reveal()}".encode()):
+            scheme, _, brought = request.headers.get("authorization", "").partition(" ")
+            fits = wanted is None or hmac.compare_digest(brought.strip().encode("latin-1"), wanted.reveal().encode())
+            if wanted is not None and not (fits and scheme.lower() == "bearer"):
                 raise HTTPException(HTTPStatus.UNAUTHORIZED, "a bearer token is needed", {"www-authenticate": "Bearer"})
+            _check_query(request)
             return await endpoint(request)
 
         return checked
@@ -272,26 +265,44 @@ def _guard(token: Callable[[], Secret | None]) -> Callable[[Endpoint], Endpoint]
     return guarded
 
 
-async def _problem(_: Request, error: Exception) -> Response:
+def _check_query(request: Request) -> None:
+    """A word that means nothing to us would silently widen the question; Prometheus may send its own along."""
+    endpoint = request.scope["endpoint"]
+    path = next(route.path for route in request.app.routes if isinstance(route, Route) and route.endpoint is endpoint)
+    known = described.QUERIES.get(path, ())
+    unknown = [name for name in request.query_params if name not in known]
+    if unknown and path.startswith(described.PREFIX):
+        there_are = f"there are: {', '.join(known)}" if known else "there is nothing to choose"
+        raise UsageError("query", f"{unknown[0]!r:.80} is not known", there_are)
+
+
+async def _problem(request: Request, error: Exception) -> Response:
     """Any refusal as an RFC 9457 problem document."""
     assert isinstance(error, HTTPException)  # noqa: S101 - Starlette hands it exactly these
-    document = problem(error.status_code, HTTPStatus(error.status_code).phrase, error.detail)
-    return JSONResponse(
-        document, status_code=error.status_code, headers=error.headers, media_type="application/problem+json"
-    )
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = ", ".join(sorted(_allowed(request)))
+        why = f"{request.method:.20} is not for this address; there is {allowed}"
+        return refusal(error.status_code, why, {"allow": allowed})
+    if error.detail == HTTPStatus.NOT_FOUND.phrase:  # of Starlette's, where no route leads
+        return refusal(error.status_code, f"there is no such address; {described.PATH} describes those of the API")
+    return refusal(error.status_code, error.detail, error.headers)
+
+
+def _allowed(request: Request) -> set[str]:
+    """What may be done at an address. Starlette names but the methods of the first route that has it."""
+    routes = (route for route in request.app.routes if isinstance(route, Route))
+    there = (route.methods or set() for route in routes if route.matches(request.scope)[0] is not Match.NONE)
+    return set().union(*there)
 
 
 async def _refusal(_: Request, error: Exception) -> Response:
     """An error of our own as a problem document; the mend stands behind the reason."""
     assert isinstance(error, TobanError)  # noqa: S101 - Starlette hands it exactly these
     status = STATUS_OF.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
-    detail = f"{error.what}: {error.why}" + (f" ({error.hint})" if error.hint else "")
-    document = problem(status, status.phrase, detail)
-    return JSONResponse(document, status_code=status, media_type="application/problem+json")
+    return refusal(status, f"{error.what}: {error.why}" + (f" ({error.hint})" if error.hint else ""))
 
 
 async def _fault(_: Request, error: Exception) -> Response:
     """A fault of ours as a problem document. Its words may hold anything: they are for the log alone."""
-    status = HTTPStatus.INTERNAL_SERVER_ERROR
-    document = problem(status, status.phrase, f"internal fault: {type(error).__name__}; the daemon's log has the rest")
-    return JSONResponse(document, status_code=status, media_type="application/problem+json")
+    why = f"internal fault: {type(error).__name__}; the daemon's log has the rest"
+    return refusal(HTTPStatus.INTERNAL_SERVER_ERROR, why)

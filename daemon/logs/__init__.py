@@ -4,6 +4,7 @@ JSON lines in service, readable lines on a terminal. What libraries say through 
 systemd each line carries its priority, so that `journalctl -p warning` works.
 """
 
+import codecs
 import logging
 import os
 import sys
@@ -11,6 +12,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Mapping
 from datetime import tzinfo
+from functools import partial
 from pathlib import Path
 from typing import Literal, TextIO
 
@@ -26,9 +28,10 @@ Level = Literal["debug", "info", "warning", "error", "critical"]
 
 SYSLOG_PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 # Libraries talk from this level on; the second one holds under debug. httpx tells every URL, and some URLs are secret.
+# uvicorn warns of each request that is none: whoever knocks at the port could fill the log.
 LIBRARIES: Mapping[str, tuple[int, int]] = {
     "uvicorn": (logging.WARNING, logging.INFO),
-    "uvicorn.error": (logging.WARNING, logging.INFO),
+    "uvicorn.error": (logging.ERROR, logging.INFO),
     "uvicorn.access": (logging.WARNING, logging.INFO),
     "asyncio": (logging.WARNING, logging.INFO),
     "asyncpg": (logging.WARNING, logging.DEBUG),
@@ -55,7 +58,8 @@ def configure(
     """
     on_terminal = file is None and stream.isatty()
     readable = format == "console" or (format == "auto" and on_terminal)
-    render: Renderer = ConsoleLines(colours=on_terminal and not environ.get("NO_COLOR")) if readable else render_json
+    as_json = partial(render_json, escaped=not _takes_any_letter(stream))
+    render: Renderer = ConsoleLines(colours=on_terminal and not environ.get("NO_COLOR")) if readable else as_json
     entries = Entries(Blotter(secrets), tracebacks=level == "debug", zone=zone)
     handler = LineHandler(stream, LogFile(file) if file else None, journal=on_journal(stream, environ))
     handler.setFormatter(
@@ -72,6 +76,11 @@ def on_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
     except (OSError, ValueError):  # closed, or no file at all
         return False
     return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+
+
+def _takes_any_letter(stream: TextIO) -> bool:
+    """Where it does not, only JSON's own escapes leave a line of JSON one."""
+    return codecs.lookup(stream.encoding or "utf-8").name == "utf-8"
 
 
 def log_strays() -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 
 # A pipe without a reader would make the opening wait; O_NONBLOCK makes it an error. It changes nothing for a file.
@@ -22,7 +23,7 @@ class LogFile:
         data = f"{line}\n".encode("utf-8", "backslashreplace")
         try:
             if self._descriptor is None:
-                self._descriptor = os.open(self.path, _FLAGS, _MODE)
+                self._descriptor = _opened(self.path)
             whole = (b"\n" if self._torn else b"") + data  # the disk ran full within the line before
             written = os.write(self._descriptor, whole)
         except OSError as error:
@@ -33,6 +34,17 @@ class LogFile:
     def reopen(self) -> None:
         """Let go of the file; the next line opens it by its name again."""
         if self._descriptor is not None:
-            os.close(self._descriptor)
+            with suppress(OSError):  # a network's disk may say only now that it took nothing
+                os.close(self._descriptor)
         self._descriptor = None
         self._torn = False
+
+
+def _opened(path: Path) -> int:
+    """The file that is there, as it is; else one of our making, whatever the umask: the unit's would be too strict."""
+    try:
+        made = os.open(path, _FLAGS | os.O_EXCL, _MODE)
+    except FileExistsError:
+        return os.open(path, _FLAGS, _MODE)
+    os.fchmod(made, _MODE)
+    return made

@@ -56,7 +56,7 @@ class Entries:
             .astimezone(self._zone)
             .isoformat(timespec="milliseconds"),
             "level": level_name(record.levelno),
-            "event": self._blotter.text(str(event.pop("event", ""))),
+            "event": self._blotter.text(str(event.pop("event", "")).rstrip("\n")),  # libraries end with one
             "logger": record.name,
         }
         values = self._blotter.mapping(dict(event))
@@ -79,9 +79,9 @@ def describe(error: BaseException) -> str:
     return "; ".join(leaves[:_MOST_LEAVES]) + more
 
 
-def render_json(entry: Entry) -> str:
+def render_json(entry: Entry, *, escaped: bool = False) -> str:
     """One line of JSON, UTF-8 left readable. What acts on a terminal is escaped as JSON escapes: nothing is lost."""
-    line = json.dumps(entry, ensure_ascii=False)
+    line = json.dumps(entry, ensure_ascii=escaped)
     return ACTING.sub(lambda letter: f"\\u{ord(letter[0]):04x}", line)
 
 

@@ -21,6 +21,7 @@ from toban.config import format_duration
 from toban.samples import Metric, Type, Unit
 
 OWN = "toban"  # the section of what the daemon tells of itself
+DAEMON = "daemon"  # in the place of a kind: what no target is asked for
 _UNITS = ("seconds", "bytes", "ratio")
 
 
@@ -117,7 +118,7 @@ def _fact(metric: Metric, collector: str) -> Fact:
 def _backups() -> Section:
     return Section(
         name=BACKUPS,
-        kind="daemon",
+        kind=DAEMON,
         every="1m",
         listed=False,
         what="What the repository holds of each job, how far it is believed, how WAL stands, what drills have shown.",
@@ -130,7 +131,7 @@ def _backups() -> Section:
 def _own() -> Section:
     return Section(
         name=OWN,
-        kind="daemon",
+        kind=DAEMON,
         every="at each scrape",
         listed=False,
         what="What Toban tells of itself: its loop, its turns, its history, and how each target and collector stands.",

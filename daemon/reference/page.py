@@ -4,16 +4,18 @@ import sys
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
-from daemon.reference.facts import Fact, Section, facts, sections
+from daemon.reference.facts import DAEMON, Fact, Section, facts, sections
 from daemon.reference.rows import ROWS, Row
 
 HEAD = """# Metrics
 
-Made from the declarations in `collectors/` and `backup/metrics.py`; made anew by
+Made from the declarations in `collectors/`, `backup/metrics.py` and of the daemon itself; made anew by
 `python -m daemon.reference.page > docs/metrics.md`.
 `toban metrics --describe NAME` tells one of them, with how many values there are at present and, where there are none,
 why. Every metric of a target carries the label `target`. *Kept* are those that `toban history` shows weeks later. Names
-that begin with `pg_` are those of postgres_exporter, so that dashboards and rules that exist go on working.
+that begin with `pg_`, `mysql_` or `pgbouncer_` are those of the exporters that made them known, so that dashboards and
+rules that exist go on working; Toban's own among them are `pg_connections_used_ratio`, `pg_cache_hit_ratio`,
+`pg_longest_query_seconds`, `pg_longest_transaction_seconds` and `pg_wraparound_ratio`.
 
 A metric that is empty has a reason: `toban_collect_state` names it for each collector, `toban_collect_gaps` for what a
 good turn had to leave out, and `toban status` says it in a sentence with the mend. What each reason means stands in
@@ -53,7 +55,7 @@ def _section(section: Section) -> str:
 def _lines(section: Section) -> Iterator[str]:
     yield f"\n## {section.name}\n"
     yield f"{section.what} {section.purpose}\n"
-    place = f"`collect.{section.name}`, " if section.kind != "daemon" else ""
+    place = f"`collect.{section.name}`, " if section.kind != DAEMON else ""
     asked = f" Asked with {', '.join(f'`{sql}`' for sql in section.sql)}." if section.sql else ""
     yield f"{place}kind {section.kind}, {'every ' if section.every[0].isdigit() else ''}{section.every}.{asked}\n"
     yield from (

@@ -50,7 +50,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         id="M5",
         question="Which statements cost the time?",
-        metrics=("pg_stat_statements_*", "toban_pg_statements*", "toban_pg_statement*"),
+        metrics=("pg_stat_statements_*", "toban_pg_statements*", "toban_pg_statement*", "pg_longest_query_seconds"),
         beside="`toban statements`",
     ),
     Row(
@@ -101,7 +101,15 @@ ROWS: tuple[Row, ...] = (
         metrics=("mysql_*", "toban_mysql_*"),
         beside="`toban statements`",
     ),
-    Row(id="M14", question="How does the host fare?", metrics=("toban_host_[!r]*",)),
+    Row(
+        id="M14",
+        question="How does the host fare?",
+        metrics=(
+            *("toban_host_cpu*", "toban_host_load*", "toban_host_boot*", "toban_host_pressure*", "toban_host_disk*"),
+            *("toban_host_inodes*", "toban_host_mount*", "toban_host_memory*", "toban_host_swap*", "toban_host_oom*"),
+            *("toban_host_network*", "toban_host_process*"),
+        ),
+    ),
     Row(id="M15", question="What do our own tables say?", metrics=("toban_custom_*",)),
     Row(id="M16", question="What do the logs say?", metrics=("toban_log_*",)),
     Row(
@@ -120,7 +128,7 @@ ROWS: tuple[Row, ...] = (
         question="Which doors stand open?",
         metrics=(
             *("toban_pg_security_*", "toban_host_*port*", "toban_host_*updates"),
-            *("toban_host_firewall_*", "toban_host_reboot_*", "toban_python_*"),
+            *("toban_host_package_*", "toban_host_firewall_*", "toban_host_reboot_*", "toban_python_*"),
         ),
         beside="`toban advise security`",
     ),

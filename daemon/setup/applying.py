@@ -14,6 +14,11 @@ from toban.outcomes import Failure
 from toban.secrets import Dsn
 
 STATEMENT_SECONDS = 60.0
+SESSION = {
+    "application_name": "toban setup",
+    "default_transaction_read_only": "off",
+    "lock_timeout": "5s",  # whoever waits for a lock makes all others wait behind it
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +48,7 @@ async def _in_one(dsn: Dsn, database: str | None, steps: tuple[Step, ...]) -> As
             here.reveal(),
             timeout=CONNECT_SECONDS,
             command_timeout=STATEMENT_SECONDS,
-            server_settings={"application_name": "toban setup", "default_transaction_read_only": "off"},
+            server_settings=SESSION,
         )
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         failure = explain_refusal(error, here)

@@ -18,6 +18,7 @@ from toban.language import Language
 from toban.printable import printable
 from toban.secrets import Dsn
 
+ROLE_BYTES = 63
 SCHEMES = frozenset({"postgresql", "postgres"})
 READ_AS_AN_ADDRESS = ("postgresql://", "postgres://")  # by psql, where it expects a database's name
 
@@ -25,6 +26,8 @@ READ_AS_AN_ADDRESS = ("postgresql://", "postgres://")  # by psql, where it expec
 def setup(written: str, *, role: str, apply: bool, as_json: bool, language: Language, backups: bool = False) -> int:
     """Print what is missing, or run it. The exit status: 1 when a statement was refused."""
     dsn = _readable(written)
+    if not 0 < len(role.encode(errors="replace")) <= ROLE_BYTES:
+        raise UsageError("--role", f"a role's name has 1 to {ROLE_BYTES} bytes; PostgreSQL cuts longer ones")
     facts = asyncio.run(look(dsn, role, SystemClock(), backups=backups))
     found = plan(facts)
     if not apply:

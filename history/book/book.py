@@ -13,12 +13,12 @@ from typing import Final, TypeVar
 import structlog
 
 from history.book.contract import Found, Page
-from history.book.store import BookStore
+from history.book.store import BookStore, found_unwritten
 from history.retention import present
 from history.statefile import FAILURES, RETRY_SECONDS, StateFile
 from toban.alerts import Notice
 from toban.clock import Clock
-from toban.outcomes import Failure
+from toban.outcomes import Failure, Reason
 
 CALL_SECONDS = 10.0  # a disk that takes longer is as good as gone: what is to be told goes out without it
 TEND_SECONDS = 3600.0
@@ -76,9 +76,18 @@ class Book:
         return self._file.replacements + self._resumed
 
     async def load(self) -> Found:
-        """What is to be taken up again; nothing while the file cannot be used."""
+        """What is to be taken up again; nothing while the file cannot even be read."""
         found = await self._ask(lambda store: store.load(MOST_FOUND, self._clock.now()))
-        return found or Found()
+        return found or await self._unwritten()
+
+    async def _unwritten(self) -> Found:
+        """Out of a file that cannot be written: who has acknowledged something is not woken by a full disk."""
+        if self._file.failure is not None and self._file.failure.reason is Reason.UNANSWERED:
+            return Found()  # it would only be waited for once more
+        try:
+            return await self._file.call(found_unwritten, self.path, MOST_FOUND, self._clock.now())
+        except FAILURES:
+            return Found()
 
     async def write(self, page: Page) -> bool:
         """Commit a page, with whatever else waits, in one transaction. False where it could not be kept."""
@@ -215,7 +224,7 @@ class Book:
         present_at = present(store.fact(_PRESENT), now, elapsed, started=started)
         store.remember(_PRESENT, present_at)
         self._tended_at = monotonic
-        return store.chores(present_at)
+        return store.chores(min(present_at, now))
 
 
 def _step(steps: Iterator[None]) -> bool:

@@ -31,6 +31,7 @@ class Kept:
     action: Action | None = None
 
 
+_INFINITY, _NAN = sys.float_info.max, math.ulp(0.0)
 _encode = msgspec.json.Encoder().encode
 _alert = msgspec.json.Decoder(Alert)
 _silence = msgspec.json.Decoder(Silence)
@@ -173,16 +174,16 @@ def _transition(episode: str, sequence: int, at: float, before: str | None, afte
 
 
 def _finite(alert: Alert) -> Alert:
-    """JSON has no infinity: the largest number stands for it, and nothing that is measured is as large."""
+    """JSON has no infinity and no NaN: the largest number and the smallest stand for them, which nobody measures."""
     if math.isfinite(alert.value):
         return alert
-    return replace(alert, value=0.0 if math.isnan(alert.value) else math.copysign(sys.float_info.max, alert.value))
+    return replace(alert, value=_NAN if math.isnan(alert.value) else math.copysign(_INFINITY, alert.value))
 
 
 def _exact(alert: Alert) -> Alert:
-    if abs(alert.value) != sys.float_info.max:
-        return alert
-    return replace(alert, value=math.copysign(math.inf, alert.value))
+    if alert.value == _NAN:
+        return replace(alert, value=math.nan)
+    return replace(alert, value=math.copysign(math.inf, alert.value)) if abs(alert.value) == _INFINITY else alert
 
 
 def _text(value: object) -> str:

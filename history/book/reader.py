@@ -13,7 +13,7 @@ from history.book.store import BOOK, query
 from history.failures import explain
 from history.reading import connect_for_reading
 from history.statefile import FAILURES
-from toban.alerts import Alert, Notice, Silence, Standing, State, Transition
+from toban.alerts import Alert, Notice, Severity, Silence, Standing, State, Transition
 from toban.errors import NotFoundError, UnavailableError
 from toban.outcomes import Reason
 
@@ -75,11 +75,13 @@ class BookReader:
         until: float | None = None,
         rule: str | None = None,
         target: str | None = None,
+        severity: Severity | None = None,
         most: int = MOST,
     ) -> tuple[Alert, ...]:
         """Alerts in any of these states that were there within a span, the latest first."""
         wanted = None if states is None else json.dumps([str(state) for state in states])
-        given = {"states": wanted, "since": since, "until": until, "rule": rule, "target": target, "most": most}
+        span = {"since": since, "until": until, "most": most}
+        given = {"states": wanted, "rule": rule, "target": target, "severity": severity, **span}
         return tuple(forms.alerts_read(self._rows("alert_list", given)))
 
     def alert(self, prefix: str) -> Alert:

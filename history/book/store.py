@@ -2,17 +2,20 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from history.book import forms
 from history.book.contract import Found, Page, in_digest
-from history.failures import VanishedStateError
+from history.failures import OURS, VanishedStateError
 from history.migration import Line, migrate, transaction
+from history.reading import connect_for_reading
 from history.sql import query as any_query
 from history.store import BUSY_SECONDS, WAL_LIMIT_BYTES, identity, prepare
-from toban.alerts import Notice, Standing
+from toban.alerts import Notice, Standing, What
 
 BOOK = Line("history.book", 0x546F6241)  # "TobA"
 DAY = 86400.0
@@ -29,12 +32,6 @@ _PRAGMAS = (
     "PRAGMA synchronous = FULL",  # what was committed outlives a power cut
     f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}",
 )
-_OURS = (
-    sqlite3.InterfaceError,
-    sqlite3.ProgrammingError,
-    sqlite3.IntegrityError,
-    sqlite3.DataError,
-)  # no disk does that
 query = partial(any_query, of="history.book")
 
 
@@ -62,21 +59,17 @@ class BookStore:
             with transaction(self.connection):
                 for page in pages:
                     self._write(page, now)
-        except _OURS as error:
+        except OURS as error:
             raise ValueError(f"a page that cannot be written: {error}") from error
 
     def load(self, most_notices: int, now: float) -> Found:
-        """What a daemon that starts takes up again. What was in flight is pending from now on, perhaps sent."""
-        with transaction(self.connection):
+        """What a daemon that starts takes up again. What was in flight is pending from now on, perhaps sent.
+
+        A full disk, one that may only be read, or a file that somebody has locked is no reason to forget what is known.
+        """
+        with suppress(sqlite3.OperationalError), transaction(self.connection):
             self.connection.execute(query("notice_take_up"))
-        now_open = self.connection.execute(query("alert_open"))
-        waiting = self.connection.execute(query("notice_waiting"), (most_notices,))
-        return Found(
-            alerts=tuple(forms.alerts_read(now_open)),
-            notices=tuple(forms.notices_read(waiting)),
-            silences=tuple(forms.silences_read(self.connection.execute(query("silence_living"), (now,)))),
-            threads=self._threads(),
-        )
+        return _found(self.connection, most_notices, now)
 
     def pending(self, known: frozenset[str], most: int) -> tuple[Notice, ...]:
         """The oldest notices that wait to be told and are not known."""
@@ -137,12 +130,6 @@ class BookStore:
         if not moved.rowcount:
             self.connection.execute(query("notice_add"), forms.notice_row(notice))
 
-    def _threads(self) -> dict[tuple[str, str], Mapping[str, str]]:
-        threads: dict[tuple[str, str], Mapping[str, str]] = {}
-        for episode, channel, receipt, _ in self.connection.execute(query("notice_threads")):
-            threads.setdefault((episode, channel), forms.receipt_read(receipt))
-        return threads
-
     def _expire_episodes(self, bounds: Mapping[str, float]) -> bool:
         """One step; False when it was the last."""
         with transaction(self.connection):
@@ -150,6 +137,32 @@ class BookStore:
             self.connection.executemany(query("transition_expire"), gone)
             self.connection.executemany(query("mark_expire"), gone)
         return len(gone) == ROWS_PER_STEP
+
+
+def found_unwritten(path: Path, most_notices: int, now: float) -> Found:
+    """What a daemon takes up again out of a book that cannot be written, such as one on a disk mounted read-only."""
+    with closing(connect_for_reading(path, BOOK)) as connection:
+        return _found(connection, most_notices, now)
+
+
+def _found(connection: sqlite3.Connection, most_notices: int, now: float) -> Found:
+    threads: dict[tuple[str, str], Mapping[str, str]] = {}
+    for episode, channel, receipt, _ in connection.execute(query("notice_threads")):
+        threads.setdefault((episode, channel), forms.receipt_read(receipt))
+    waiting = forms.notices_read(connection.execute(query("notice_waiting"), (most_notices,)))
+    return Found(
+        alerts=tuple(forms.alerts_read(connection.execute(query("alert_open")))),
+        notices=tuple(map(_taken_up, waiting)),
+        silences=tuple(forms.silences_read(connection.execute(query("silence_living"), (now,)))),
+        threads=threads,
+    )
+
+
+def _taken_up(notice: Notice) -> Notice:
+    """As `notice_take_up` has it, where that could not be written."""
+    if notice.standing is not Standing.INFLIGHT or notice.what is What.ACTION:
+        return notice
+    return replace(notice, standing=Standing.PENDING, perhaps_sent=True)
 
 
 def _fresh(notice: Notice) -> bool:

@@ -7,13 +7,13 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from tests.clusters import free_port
+from tests.ports import free_port, give_back
 from tests.skips import IMPOSSIBLE
 from tests.waiting import eventually_sync
 
 PROGRAM = "prometheus-alertmanager"
 ABSENCE = f"{IMPOSSIBLE}no Alertmanager (root: apt-get install {PROGRAM})"
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 CONFIGURATION = """
 route: {receiver: hook, group_by: [alertname, target, severity], group_wait: 0s, group_interval: 1s}
 receivers: [{name: hook, webhook_configs: [{url: "URL", send_resolved: true}]}]
@@ -54,12 +54,13 @@ class RealAlertmanager:
         """End it, and what it left."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=60)
         shutil.rmtree(self._home, ignore_errors=True)
+        give_back(self.port)
 
     def _ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=1) as answer:  # noqa: S310 - our own, on loopback
+            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=10) as answer:  # noqa: S310 - our own, on loopback
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False

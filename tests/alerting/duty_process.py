@@ -1,7 +1,7 @@
 """A process that may be killed at any moment: the real book and dispatcher, and a desk that is as small as can be.
 
-`python -m tests.alerting.duty_process BOOK URL EPISODES [POINT NUMBER]`: alerts fire, one an episode, each is told
-through two channels; those that the book knows already are not begun again. It ends when nothing is left to be told.
+`python -m tests.alerting.duty_process BOOK URL EPISODES TIMEOUT [POINT NUMBER]`: alerts fire, one an episode, each is
+told through two channels; those that the book knows already are not begun again. It ends when nothing is left to tell.
 At the NUMBERth time that it comes by POINT it kills itself, as hard as can be.
 """
 
@@ -28,7 +28,7 @@ from toban.clock import SystemClock
 CHANNELS = ("first", "second")
 POINTS = ("before commit", "after commit", "after send", "after receipt")
 PAGE = 3  # alerts
-TIMEOUT_SECONDS = 0.5
+TIMEOUT_SECONDS = 0.5  # where some requests hang on purpose
 BACKOFF_SECONDS = 0.02
 
 
@@ -86,7 +86,7 @@ def episodes(count: int) -> list[str]:
     return [f"{number:08}" for number in range(count)]
 
 
-async def duty(path: Path, url: str, count: int, fuse: Fuse) -> None:
+async def duty(path: Path, url: str, count: int, timeout_seconds: float, fuse: Fuse) -> None:
     """Take up what is there, let the rest fire, and end when all is told."""
     clock, web = SystemClock(), HttpWeb()
     pace.FIRST_BACKOFF_SECONDS = BACKOFF_SECONDS
@@ -95,7 +95,7 @@ async def duty(path: Path, url: str, count: int, fuse: Fuse) -> None:
     found = await book.load()
     assert book.trouble is None, book.trouble
     channels = {
-        name: FusedChannel(name, f"{url}{name}", clock=clock, client=web, timeout=TIMEOUT_SECONDS) for name in CHANNELS
+        name: FusedChannel(name, f"{url}{name}", clock=clock, client=web, timeout=timeout_seconds) for name in CHANNELS
     }
     desk, random = Desk(), Random()  # noqa: S311 - no secret
     dispatcher = Dispatcher(channels, book, clock, random, letter=desk.letter, recheck=desk.recheck, act=desk.act)
@@ -123,9 +123,9 @@ async def fire(book: Any, dispatcher: Dispatcher, names: list[str], now: float) 
 
 def main() -> None:
     """Read what is asked for."""
-    path, url, count, *rest = sys.argv[1:]
+    path, url, count, timeout, *rest = sys.argv[1:]
     fuse = Fuse(rest[0], int(rest[1])) if rest else Fuse("", 1)
-    asyncio.run(duty(Path(path), url, int(count), fuse))
+    asyncio.run(duty(Path(path), url, int(count), float(timeout), fuse))
 
 
 if __name__ == "__main__":

@@ -114,7 +114,8 @@ class FakeBook:
 
     async def pending(self, known: frozenset[str], most: int) -> tuple[Notice, ...]:
         """What waits."""
-        waiting = (one for one in self.notices.values() if one.standing is Standing.PENDING and one.key not in known)
+        standings = (Standing.PENDING, Standing.INFLIGHT)
+        waiting = (one for one in self.notices.values() if one.standing in standings and one.key not in known)
         return tuple(waiting)[:most]
 
     async def members(self, digest: str) -> tuple[Notice, ...]:

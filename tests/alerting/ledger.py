@@ -6,10 +6,10 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 
-from tests.alerting.duty_process import CHANNELS, episodes, notices_of
+from tests.alerting.duty_process import CHANNELS, TIMEOUT_SECONDS, episodes, notices_of
 from tests.alerting.receivers import HANGS, RESETS, Receiver, Reply, Request
 
-PROCESS_SECONDS = 60.0
+PROCESS_SECONDS = 120.0
 MOST_START_SECONDS = 5.0
 _MOODS = (Reply(status=429, headers={"retry-after": "0"}), Reply(status=503), HANGS, RESETS)
 
@@ -60,9 +60,11 @@ async def serve(
     *fuse: str,
     kill_after: float | None = None,
     since: asyncio.Event | None = None,
+    timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> int | None:
     """Run the process to its end, perhaps a violent one: so long after its start, or after `since`. Its exit status."""
-    command = [sys.executable, "-m", "tests.alerting.duty_process", str(book), url, str(count), *fuse]
+    words = [str(book), url, str(count), str(timeout_seconds), *fuse]
+    command = [sys.executable, "-m", "tests.alerting.duty_process", *words]
     process = await asyncio.create_subprocess_exec(*command, cwd=Path(__file__).parents[2])
     try:
         if since is not None:

@@ -154,4 +154,4 @@ async def _ended(before: set[asyncio.Task[Any]]) -> None:
     for task in left:
         task.cancel()
     if left:
-        await asyncio.wait(left, timeout=5)
+        await asyncio.wait(left, timeout=60)

@@ -17,6 +17,7 @@ from typing import Any
 import h11
 
 from tests.authority import Pair
+from tests.parting import parted
 
 _LINGER_NONE = struct.pack("ii", 1, 0)  # closing then resets
 _PIECE = b"x" * 65536
@@ -107,13 +108,15 @@ class Receiver:
 
     async def stop(self) -> None:
         """Stop listening, on the port that `start` takes again; what hangs is let go."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
         for task in list(self._tasks):
             task.cancel()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=5)
+            await asyncio.wait(self._tasks, timeout=60)
+        if server is not None:
+            await parted(server)
 
     def judge(self) -> None:
         """Fail for what was not expected."""

@@ -77,7 +77,7 @@ def is_slack_message(told: dict[str, Any]) -> None:
 def _slack_texts(block: dict[str, Any]) -> list[str]:
     match block:
         case {"type": "header", "text": {"type": "plain_text", "text": str(text)}}:
-            assert 0 < len(text) <= 150
+            assert 0 < len(text.encode("utf-16-le")) // 2 <= 150  # an emoji may count as two
             assert "\n" not in text
             return [text]
         case {"type": "section", "text": text}:

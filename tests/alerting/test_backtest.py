@@ -152,3 +152,9 @@ def test_course_of_one_point_is_a_minute_long() -> None:
     """Nothing says how long its stretch is."""
     assert course(a_rule(), a_history(0.5)) == Course(key=ROOT, spans=(), since=0.0, until=60.0, step_seconds=60.0)
     assert Span(severity=WARNING, fired_at=1.0).ended_at is None
+
+
+def test_course_begins_each_episode_without_the_hysteresis_of_the_last() -> None:
+    """A spike after it does not stand until `clear`: live, it would not either."""
+    rule = a_rule(**{"for": "6m"}, critical=None, clear="< 60%")
+    assert spans(rule, 0.9, 0.9, 0.5, 0.9, 0.7, 0.7, 0.7) == [(WARNING, 1, 2)]

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from alerting.causes import cause_of, why_muted
-from tests.alerting.builders import an_alert
+from tests.alerting.builders import an_alert, with_policy
 from tests.builders import START
 from toban.alerts import Data, Key, Severity, State
 
@@ -59,3 +59,21 @@ def test_cause_is_about_the_same_thing_where_both_name_it() -> None:
     assert cause_of(errors, [other]) is None
     assert cause_of(errors, [other, same]) is same
     assert cause_of(errors, [DOWN]) is DOWN
+    full = an_alert(episode="full0000", key=Key("disk_full_soon", "main", (("kind", "slot"), ("name", "s"))))
+    down = replace(DOWN, key=Key("target_down", "main", (("kind", "postgresql"),)))
+    assert cause_of(full, [down]) is down
+
+
+def test_cause_that_only_mail_hears_of_keeps_nothing_from_the_pager() -> None:
+    """Whoever would be told of the symptom has to be told of the cause; the dashboard shows both anyway."""
+    warned = an_alert(episode="warned00", key=Key("archiver_failing", "main"))
+    critical = replace(SYMPTOM, severity=Severity.CRITICAL)
+    assert cause_of(critical, [warned]) is None
+    assert cause_of(critical, [replace(warned, told=("mail", "pager"))]) is None
+    assert cause_of(critical, [paged := replace(warned, severity=Severity.CRITICAL)]) is paged
+    mailed = with_policy(first={Severity.CRITICAL: ("mail",)})
+    assert cause_of(critical, [replace(paged, policy=mailed)]) is None
+    assert cause_of(critical, [replace(paged, policy=mailed, told=("mail", "action:command:pager"))]) is None
+    shown = with_policy(first={Severity.WARNING: ("mail", "dashboard"), Severity.CRITICAL: ("dashboard",)})
+    assert cause_of(replace(SYMPTOM, policy=shown), [warned]) is warned
+    assert cause_of(replace(critical, policy=shown), [warned]) is warned

@@ -252,3 +252,21 @@ def test_backups_and_tasks_are_known_by_name_once_there_are_any() -> None:
     assert list(said) == [
         (("rules", 0, "actions", "critical", 0, "maintenance"), "no maintenance is called vacum; did you mean vacuum?")
     ]
+
+
+def test_rule_that_is_left_without_a_threshold_is_a_mistake() -> None:
+    """Taking away the only one a shipped rule has would leave nothing to judge by."""
+    why = "has no threshold left; write info, warning or critical, or enabled: false"
+    assert found(rules=[{"name": "target_down", "critical": None}]) == [(("rules", 0), why)]
+    assert found(rules=[{"name": "target_down", "critical": None, "enabled": False}]) == []
+    assert found(rules=[{"name": "target_down", "critical": None, "warning": "== 0"}]) == []
+
+
+def test_two_steps_at_the_same_time_are_a_mistake() -> None:
+    """Only the highest of those that are due goes out; for different severities they are two ladders."""
+    twice = [{"after": "15m", "notify": ["mail"]}, {"after": "1h"}, {"after": "15m", "notify": ["slack"]}]
+    why = "step 1 is taken then, too; name all channels in one step"
+    assert found(escalation=twice) == [(("escalation", 2, "after"), why)]
+    assert of_rule(escalation=twice) == [(("escalation", 2, "after"), why)]
+    apart = [{"after": "15m", "severities": ["warning"]}, {"after": "15m", "severities": ["critical"]}]
+    assert found(escalation=apart) == []

@@ -1,4 +1,4 @@
-from tests.alerting.builders import HOUR, MINUTE, NewScene, Scene, a_rule, with_policy
+from tests.alerting.builders import HOUR, KEY, MINUTE, NewScene, Scene, a_rule, with_policy
 from tests.builders import START
 from toban.alerts import Action, Key, Severity, State, What
 
@@ -14,8 +14,6 @@ async def test_breach_is_kept_and_then_told_with_its_evidence(new_scene: NewScen
     assert page.evidence == {scene.alert.episode: '{"sessions": 3}'}
     assert page.alerts == (scene.alert,)
     assert scene.desk.counts == {Severity.INFO: 0, Severity.WARNING: 0, Severity.CRITICAL: 1}
-    assert scene.desk.stands(scene.alert.key)
-    assert not scene.desk.stands(Key("other", "main"))
 
 
 async def test_pending_alert_is_counted_only_when_it_fires(new_scene: NewScene) -> None:
@@ -175,3 +173,11 @@ async def test_restart_resolves_what_is_no_longer_configured(new_scene: NewScene
     scene.rules = (a_rule("other"),)
     await scene.restart()
     assert await scene.told() == [("resolved", "mail")]
+
+
+async def test_desk_says_of_what_is_well_that_nobody_waits_for_it(new_scene: NewScene) -> None:
+    """An alert that it had no room for would keep its series under watch for ever."""
+    over: list[Key] = []
+    scene = new_scene(over=over.append)
+    assert await scene.judged(0.5) == []
+    assert over == [KEY]

@@ -5,7 +5,7 @@ import pytest
 from alerting.quiet import Window
 from tests.alerting.builders import HOUR, MINUTE, NewScene, a_rule, a_verdict, with_policy
 from tests.builders import START
-from toban.alerts import Severity, Silence, What
+from toban.alerts import Data, Severity, Silence, What
 from toban.outcomes import Failure
 
 DOWN = a_rule("target_down", for_seconds=0)
@@ -259,3 +259,83 @@ async def test_restart_keeps_silences(new_scene: NewScene) -> None:
     assert len(scene.desk.silences()) == 1
     assert await scene.after(HOUR - 61) == []
     assert await scene.after(1) == [("fired", "mail")]
+
+
+async def test_what_worsens_in_a_silence_is_told_though_it_is_not_heard_of_any_more(new_scene: NewScene) -> None:
+    """The pager has not heard yet that it is critical; that no data comes is the smaller news."""
+    scene = new_scene()
+    await scene.judged(0.9)
+    scene.desk.silence([], why="known", who="kim", for_seconds=HOUR)
+    await scene.judged(0.97)
+    await scene.judged(0.97, data=Data.FAILING)
+    assert await scene.after(10 * MINUTE) == []
+    assert (scene.alert.unheard_told, scene.alert.owed) == (True, What.WORSENED)
+    assert await scene.after(HOUR) == [("worsened", "mail"), ("worsened", "pager")]
+
+
+async def test_alert_that_is_not_heard_of_is_put_down_to_its_target_being_down(new_scene: NewScene) -> None:
+    """Also one whose rule names no cause; when the target is back, it has its half minute to be heard of again."""
+    own = a_rule("orders_late")
+    scene = new_scene(DOWN, own)
+    assert await scene.judged(0.9, rule=own) == [("fired", "mail")]
+    assert await scene.judged(0.9) == [("fired", "mail")]
+    await scene.judged(0.9, rule=own, data=Data.FAILING)
+    assert await scene.after(10 * MINUTE) == []
+    assert await scene.judged(0.5) == [("resolved", "mail")]
+    assert await scene.after(29) == []
+    assert await scene.judged(0.9, rule=own) == []
+    assert await scene.after(MINUTE) == []
+    assert await scene.judged(0.9, rule=own, data=Data.FAILING) == []
+    assert await scene.after(2 * MINUTE) == [("no_data", "mail")]
+
+
+async def test_symptom_may_outlive_its_cause_as_long_as_its_rule_waits(new_scene: NewScene) -> None:
+    """The error share of the last attempts still tells of the outage that is over."""
+    slow = a_rule("slow", symptom_of=("target_down",), for_seconds=5 * MINUTE)
+    scene = new_scene(DOWN, slow)
+    assert await scene.judged(0.9) == [("fired", "mail")]
+    await scene.judged(0.9, rule=slow)
+    assert await scene.after(5 * MINUTE) == []
+    assert await scene.judged(0.9, rule=slow) == []
+    assert await scene.judged(0.5) == [("resolved", "mail")]
+    assert await scene.after(5 * MINUTE - 1) == []
+    assert await scene.after(1) == [("fired", "mail")]
+    assert scene.book.pages[-1].evidence == {scene.alert.episode: '{"sessions": 3}'}  # for the first time
+
+
+async def test_alert_is_told_though_its_targets_host_became_another(new_scene: NewScene) -> None:
+    """After a reload a target may be elsewhere: what stood there under its old host leaves no trace when it is over."""
+    scene = new_scene(DOWN, HOST, SYMPTOM)
+    scene.surroundings.hosts["main"] = "db1"
+    assert await scene.judged(0.9) == [("fired", "mail")]
+    scene.surroundings.hosts["main"] = "db2"
+    assert await scene.judged(0.5) == [("resolved", "mail")]
+    scene.surroundings.hosts["main"] = "db1"
+    assert await scene.judged(0.9, rule=SYMPTOM) == [("fired", "mail")]
+
+
+async def test_alert_that_stays_unheard_of_is_told_soon_after_its_target_is_back(new_scene: NewScene) -> None:
+    """Without another word from its collector; until then it is listed under what explains it."""
+    own = a_rule("orders_late")
+    scene = new_scene(DOWN, own)
+    assert await scene.judged(0.9, rule=own) == [("fired", "mail")]
+    assert await scene.judged(0.9) == [("fired", "mail")]
+    await scene.judged(0.9, rule=own, data=Data.FAILING)
+    down, late = sorted(scene.desk.active(), key=lambda alert: alert.key.rule != "target_down")
+    assert scene.desk.symptoms(down.episode) == (late,)
+    assert await scene.after(10 * MINUTE) == []
+    assert await scene.judged(0.5) == [("resolved", "mail")]
+    assert await scene.after(29) == []
+    assert await scene.after(1) == [("no_data", "mail")]
+    assert scene.desk.symptoms(down.episode) == ()
+
+
+async def test_symptom_that_becomes_worse_than_its_cause_is_told_at_once(new_scene: NewScene) -> None:
+    """The cause is not over: there is nothing to wait for."""
+    slow = a_rule("slow", symptom_of=("target_down",), for_seconds=5 * MINUTE)
+    scene = new_scene(DOWN, slow)
+    assert await scene.judged(0.9) == [("fired", "mail")]
+    await scene.judged(0.9, rule=slow)
+    assert await scene.after(5 * MINUTE) == []
+    assert await scene.judged(0.9, rule=slow) == []
+    assert await scene.judged(0.97, rule=slow) == [("worsened", "mail"), ("worsened", "pager")]

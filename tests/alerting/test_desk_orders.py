@@ -1,6 +1,6 @@
-from tests.alerting.builders import HOUR, MINUTE, NewScene, Scene, a_rule, a_verdict, an_alert, with_policy
+from tests.alerting.builders import HOUR, MINUTE, NewScene, a_rule, a_verdict, an_alert
 from tests.alerting.builders import a_notice as notice_of
-from toban.alerts import Alert, Data, Delivery, Notice, Outcome, Severity, State, What
+from toban.alerts import Alert, Data, State, What
 from toban.outcomes import Failure
 
 
@@ -106,24 +106,3 @@ async def test_word_of_missing_data_is_overtaken_when_it_comes_again(new_scene: 
     assert scene.desk.overtaken(missing) == ""
     await scene.judged(0.9)
     assert scene.desk.overtaken(missing) == "it is heard of again"
-
-
-async def test_drill_takes_the_ladder_of_a_rule_or_the_widest_there_is() -> None:
-    """A rule that is not there is refused; nothing of a drill is kept."""
-    narrow = a_rule("narrow", policy=with_policy(steps=()))
-    scene = Scene(narrow, a_rule())
-
-    async def send(notice: Notice) -> Delivery:
-        return Delivery(outcome=Outcome.SENT)
-
-    async def pause(seconds: float) -> None:
-        assert seconds == 1
-
-    channels = {}
-    for rule in ("", "narrow"):
-        rungs = scene.desk.drill(send, severity=Severity.WARNING, rule=rule, pause=pause)
-        assert not isinstance(rungs, Failure)
-        channels[rule] = [rung.channel async for rung in rungs if rung.what is not What.RESOLVED]
-    assert channels == {"": ["mail", "slack", "sms", "voice"], "narrow": ["mail"]}
-    assert isinstance(scene.desk.drill(send, rule="other"), Failure)
-    assert (scene.desk.active(), await scene.told(), scene.book.pages) == ((), [], [])

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -208,3 +209,22 @@ def test_idempotency_keys_are_unique(tellings: list[tuple[str, int, int, str, Wh
     ]
     assert len(set(keys)) == len(tellings)
     assert all(len(key) == 64 for key in keys)
+
+
+def test_rung_for_the_new_severity_alone_is_told_of_what_worsens_above_it() -> None:
+    """The ladder was climbed past it as a warning, and is not gone back to."""
+    steps = (
+        Step(after_seconds=15 * MINUTE, channels=("slack",)),
+        Step(after_seconds=30 * MINUTE, channels=("sms",), severities=(Severity.CRITICAL,)),
+        Step(after_seconds=60 * MINUTE, channels=("voice",), severities=(Severity.CRITICAL,)),
+    )
+    worse = an_alert(severity=Severity.CRITICAL, level=2, told=("mail", "slack"), policy=with_policy(steps=steps))
+    assert audience(worse, What.WORSENED) == ("mail", "slack", "pager", "sms")
+    assert audience(worse, What.LAPSED) == ("mail", "slack", "pager")
+
+
+def test_ladder_that_rested_skips_ahead_by_the_time_that_is_left_now() -> None:
+    """Acknowledged for two hours, and full in 20 min: an hour's ladder would come too late."""
+    rested: dict[str, Any] = {"seen_at": START + 2 * HOUR, "rested_seconds": 2 * HOUR, "left_seconds": 20 * MINUTE}
+    assert rung(2 * HOUR, **rested) == (What.ESCALATED, 2)
+    assert rung(2 * HOUR + 10 * MINUTE, level=2, **rested) == (What.ESCALATED, 3)

@@ -39,7 +39,7 @@ async def test_notices_arrive_once_where_nobody_is_killed(tmp_path: Path) -> Non
     ledger, book = Ledger(seed=1, moods=0), tmp_path / "state.db.alerts"
     await ledger.receiver.start()
     try:
-        assert await serve(book, ledger.receiver.url(), EPISODES) == 0
+        assert await serve(book, ledger.receiver.url(), EPISODES, timeout_seconds=60.0) == 0
     finally:
         await ledger.receiver.stop()
     assert ledger.taken == dict.fromkeys(expected(EPISODES), 1)

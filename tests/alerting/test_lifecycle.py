@@ -16,10 +16,12 @@ from alerting.lifecycle import (
     unmuted,
     unwatched,
 )
+from alerting.rules.bounds import parse_bound
 from alerting.rules.rule import Rule
 from tests.alerting.builders import HOUR, a_rule, a_verdict, an_alert, with_policy
 from tests.builders import START
 from toban.alerts import Alert, Data, Severity, State, What
+from toban.samples import Unit
 
 
 def after(before: Alert | None, value: float, at: float, rule: Rule | None = None, **more: Any) -> Change:  # noqa: ANN401 - as a verdict takes it
@@ -341,3 +343,50 @@ def test_time_that_nobody_watched_proves_nothing() -> None:
         START + 1001,
         START + 1002,
     )
+
+
+def test_acknowledgement_holds_while_something_only_grows_older() -> None:
+    """An hour overdue is two hours overdue an hour later: nothing has become worse. What grows faster has."""
+    rule = a_rule(unit=Unit.SECONDS, warning=parse_bound("> 1m"), critical=None)
+    said: dict[str, Any] = {"severity": Severity.WARNING, "bound": "> 1m"}
+    alert = acknowledged(an_alert(value=3600.0, unit=Unit.SECONDS, threshold="> 1m"), now=START, who="kim").alert
+    older = after(alert, 7200.0, START + 3600, rule, **said)
+    assert (older.alert.state, older.tell) == (State.ACKNOWLEDGED, None)
+    faster = after(alert, 9000.0, START + 3600, rule, **said)
+    assert (faster.alert.state, faster.tell) == (State.FIRING, What.LAPSED)
+    slower = after(alert, 5000.0, START + 3600, rule, **said)
+    assert slower.tell is What.LAPSED
+    plain = acknowledged(an_alert(value=3600.0, threshold="> 1m"), now=START, who="kim").alert
+    assert after(plain, 7200.0, START + 3600, rule, **said).tell is What.LAPSED
+
+
+def test_pending_does_not_count_the_time_in_which_nothing_was_heard() -> None:
+    """A breach before a gap and one behind it are no breach that has lasted."""
+    rule = a_rule(for_seconds=60)
+    pending = after(None, 0.9, START, rule).alert
+    unheard = after(pending, 0.9, START + 15, rule, data=Data.FAILING).alert
+    back = after(unheard, 0.9, START + 615, rule)
+    assert (back.alert.state, back.alert.started_at, back.minor) == (State.PENDING, START + 600, False)
+    assert after(back.alert, 0.9, START + 660, rule).tell is What.FIRED
+
+
+def test_pending_of_which_nothing_is_heard_for_long_ends_without_a_word() -> None:
+    """Nobody was told of it, and it need not wait for ever."""
+    pending = an_alert(state=State.PENDING, fired_at=None)
+    unheard = after(pending, 0.9, START, data=Data.NONE).alert
+    assert after(unheard, 0.9, START + HOUR - 1, data=Data.NONE).alert.open
+    ended = after(unheard, 0.9, START + HOUR, data=Data.NONE)
+    assert (ended.alert.state, ended.tell) == (State.RESOLVED, None)
+
+
+def test_acknowledgement_of_the_worse_severity_outlives_an_easing() -> None:
+    """Critical at 97 %, a warning for a while, critical again at 96 %: whoever is at it knows. At 98 % it is news."""
+    critical = an_alert(severity=Severity.CRITICAL, value=0.97, threshold="> 95%")
+    alert = acknowledged(critical, now=START, who="kim").alert
+    milder = after(alert, 0.9, START + 10).alert
+    eased = after(milder, 0.9, START + 70)
+    assert (eased.tell, eased.alert.state) == (What.EASED, State.ACKNOWLEDGED)
+    again = after(eased.alert, 0.96, START + 80)
+    assert (again.tell, again.alert.state, again.alert.severity) == (None, State.ACKNOWLEDGED, Severity.CRITICAL)
+    assert (again.minor, again.alert.sequence) == (False, eased.alert.sequence + 1)
+    assert after(eased.alert, 0.98, START + 80).tell is What.WORSENED

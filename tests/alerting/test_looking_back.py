@@ -9,7 +9,7 @@ from history.reading import open_reader
 from tests.alerting.ruling import ROOT, a_rule, disks, of, told
 from tests.builders import START, ManualClock, a_collection, a_failure, a_metric, a_sample
 from tests.recorded import COMMITS, FULL_HOUR, commits, record, recording
-from toban.alerts import Data, Severity
+from toban.alerts import Data, Key, Severity
 from toban.events import Event, EventKind
 from toban.samples import Collection, Type
 
@@ -56,14 +56,18 @@ def test_function_without_a_value_says_nothing_of_what_is_not_open() -> None:
 
 
 def test_function_without_room_for_its_window_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is left out, and counted."""
+    """It is left out, and counted, until others have gone."""
     monkeypatch.setattr("alerting.windows.MOST_WINDOWS", 1)
     windows = Windows()
     engine_ = Evaluation([a_rule(function="max(1m)")], windows)
     engine_.accept(disks(0, root=0.9, srv=0.9))
     found = engine_.accept(disks(60, root=0.9, srv=0.9))
     assert told(found) == [(ROOT, WARNING, Data.OK)]
-    assert windows.dropped == 1
+    assert windows.dropped == 3
+    assert engine_.full
+    monkeypatch.setattr("alerting.windows.MOST_WINDOWS", 2)
+    engine_.accept(disks(90, root=0.9, srv=0.9))
+    assert len(engine_.accept(disks(150, root=0.9, srv=0.9))) == 2
 
 
 async def test_function_knows_what_the_file_knew_before_the_restart(tmp_path: Path) -> None:
@@ -81,3 +85,13 @@ async def test_function_knows_what_the_file_knew_before_the_restart(tmp_path: Pa
         (verdict,) = engine_.accept(commits(clock, 150.0))
     assert verdict.severity is WARNING
     assert verdict.value == pytest.approx(10.0, rel=0.01)
+
+
+def test_function_that_cannot_be_known_yet_after_a_restart_is_not_told_as_missing() -> None:
+    """What no file remembers has to be seen for half its window again; only then something is the matter."""
+    engine_ = of(a_rule(metric=HITS.name, function="rate(4m)", warning="> 10", critical=None))
+    engine_.resume(Key("disk", "main"), WARNING)
+    for at, value in ((0, 0.0), (60, 6000.0), (119, 12000.0)):
+        assert engine_.accept(hits(at, value)) == []
+    assert told(engine_.accept(hits(120, 5.0))) == [(Key("disk", "main"), WARNING, Data.NONE)]
+    assert told(engine_.accept(hits(180, 6000.0))) == [(Key("disk", "main"), WARNING, Data.OK)]

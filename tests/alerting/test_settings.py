@@ -229,3 +229,19 @@ def test_policy_of_a_drill_is_what_a_rule_without_wishes_has() -> None:
     """The section's channels and ladder."""
     (rule,) = compiled(Alerts(), ["mail"], METRICS, ours=OURS)
     assert policy_of(Alerts(), ["mail"]) == rule.policy
+
+
+def test_ladder_is_climbed_from_its_lowest_rung_however_it_is_written() -> None:
+    """Else a rung that was written above an earlier one would never be reached."""
+    steps = [{"after": "1h", "notify": ["pager"]}, {"after": "15m", "notify": ["mail"]}]
+    policy = policy_of(written(escalation=steps), ["mail", "pager"])
+    assert [(step.after_seconds, step.channels) for step in policy.steps] == [(900.0, ("mail",)), (3600.0, ("pager",))]
+
+
+def test_value_of_a_metric_without_a_unit_is_told_in_that_of_its_threshold() -> None:
+    """`25 MB`, and not eight digits; where thresholds differ, or the metric knows better, as it was."""
+    plain = {"name": "plain", "metric": "toban_custom_x", "warning": "> 20MB", "critical": "> 1GB"}
+    mixed = {**plain, "name": "mixed", "critical": "> 9"}
+    rules = compiled(written(rules=[plain, mixed]), ["mail"], METRICS, ours=())
+    assert [rule.unit for rule in rules] == [Unit.BYTES, Unit.NONE]
+    assert a_rule(warning="> 0.5", critical=None).unit is Unit.RATIO

@@ -150,7 +150,7 @@ def test_facts_tell_the_ladder_the_data_and_the_flapping() -> None:
     alert = an_alert(
         key=Key("disk_full", "main", (("device", "sda"), ("mount", "/srv"))),
         level=2,
-        told=("mail", "slack"),
+        told=("mail", "action:backup:nightly", "slack"),
         data=Data.FAILING,
         flaps=(START, START + 1, START + 2),
         left_seconds=2580.0,
@@ -238,6 +238,7 @@ def test_alert_without_threshold_is_told_all_the_same() -> None:
 def test_marks_say_what_is_special_about_this_copy() -> None:
     """A drill says so first; a possible repeat and an alert that could not be kept say so at the foot."""
     message = a_message(a_notice(an_alert(test=True), perhaps_sent=True, kept=False))
+    assert message.commands == ()  # no command would find it
     assert message.title == "[DRILL] CRITICAL main: connections 97.0 %"
     assert message.footer == (
         "Toban on db1 · connections · 4f7k2m1x · this is a drill, nothing is wrong · possible repeat: it may have come "
@@ -270,9 +271,10 @@ def test_clock_that_ran_backwards_makes_no_negative_span() -> None:
     assert ("Since", f"{SINCE}, for 0 s") in a_message(a_notice(created_at=START - 50)).facts
 
 
+@pytest.mark.parametrize("drill", [True, False])
 @pytest.mark.parametrize("language", Language)
 @pytest.mark.parametrize("what", What)
-def test_nothing_that_acts_gets_into_a_message(what: What, language: Language) -> None:
+def test_nothing_that_acts_gets_into_a_message(what: What, language: Language, *, drill: bool) -> None:
     """Labels, names, notes and reasons are the attacker's: line ends, escapes and turned text are shown, not obeyed."""
     alert = an_alert(
         key=Key(NASTY, NASTY, ((NASTY, NASTY), ("mount", NASTY * 200))),
@@ -281,7 +283,7 @@ def test_nothing_that_acts_gets_into_a_message(what: What, language: Language) -
         acknowledged_by=NASTY,
         told=(NASTY,),
         threshold=NASTY,
-        test=True,
+        test=drill,
     )
     notice = a_notice(alert, what, channel=NASTY, detail=NASTY, action=Action(kind="command", name=NASTY))
     message = words(notice, language=language, node=NASTY, zone=TOKYO, rule_summary={EN: "{mount}"}, digest=(notice,))
@@ -373,6 +375,18 @@ def test_undelivered_names_the_channel_the_reason_and_the_count() -> None:
     )
     assert message.facts == (("CRITICAL main", f"connections 97.0 %, since {SINCE}"),)
     assert message.commands == ("toban alerts test slack", "toban alerts")
+
+
+def test_action_that_failed_is_no_channel_out_of_reach() -> None:
+    """It says what was not done and why, and what to look at; there is no channel to try."""
+    deed = a_notice(what=What.ACTION, channel="action:backup:nightly", detail="backup nightly: no space left")
+    notice = a_notice(what=What.UNDELIVERED, receipt={"channel": deed.channel}, detail=deed.detail)
+    for waiting in ((deed,), ()):
+        message = a_message(notice, digest=waiting)
+        assert message.title == "NOT DONE on db1: backup nightly"
+        assert message.summary.startswith("The action backup nightly was not done, or not to its end: no space left.")
+        assert message.commands == ("toban alerts show 4f7k2m1x",)
+    assert a_message(notice, language=JA).title == "【処置失敗】db1: backup nightly"
 
 
 def test_undelivered_alone_tells_what_it_knows() -> None:

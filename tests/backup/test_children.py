@@ -29,7 +29,7 @@ async def test_children_hand_on_from_one_to_the_next_into_a_new_file(tmp_path: P
     source, into = tmp_path / "in", tmp_path / "out"
     source.write_text("abc\n")
     children = Children()
-    done = await children.run(shell("tr a-z A-Z"), shell("sed s/B/x/"), source=source, into=into, within_seconds=10)
+    done = await children.run(shell("tr a-z A-Z"), shell("sed s/B/x/"), source=source, into=into, within_seconds=60)
     assert done.ok
     assert into.read_text() == "AxC\n"
     assert into.stat().st_mode & 0o777 == 0o600
@@ -41,7 +41,7 @@ async def test_children_never_write_over_a_file_that_is_there(tmp_path: Path) ->
     into = tmp_path / "out"
     into.write_text("precious")
     with pytest.raises(FileExistsError):
-        await Children().run(shell("echo lost"), into=into, within_seconds=10)
+        await Children().run(shell("echo lost"), into=into, within_seconds=60)
     assert into.read_text() == "precious"
 
 
@@ -49,7 +49,7 @@ async def test_children_give_what_the_last_one_wrote_and_what_each_said() -> Non
     """With status 0 what was said is a warning, for whoever asks."""
     heard: list[str] = []
     done = await Children().run(
-        shell("echo one; echo careful >&2"), shell("cat"), within_seconds=10, on_line=heard.append
+        shell("echo one; echo careful >&2"), shell("cat"), within_seconds=60, on_line=heard.append
     )
     assert (done.text, done.said, heard) == ("one\n", "careful\n", ["careful"])
     assert done.checked("reading") is done
@@ -73,7 +73,7 @@ async def test_children_give_what_the_last_one_wrote_and_what_each_said() -> Non
 )
 async def test_children_name_the_first_cause(scripts: tuple[str, ...], cause: str) -> None:
     """Not the program that was only cut off by another's end, and of its words the telling line."""
-    done = await Children().run(*(shell(script) for script in scripts), within_seconds=30)
+    done = await Children().run(*(shell(script) for script in scripts), within_seconds=60)
     with pytest.raises(BackupError) as failed:
         done.checked("dump of shop")
     assert failed.value.reason == f"dump of shop: {cause}"
@@ -82,7 +82,7 @@ async def test_children_name_the_first_cause(scripts: tuple[str, ...], cause: st
 
 async def test_children_know_a_full_disk_by_its_words() -> None:
     """Because for that another try makes no sense."""
-    done = await Children().run(shell("echo 'write: No space left on device' >&2; exit 1"), within_seconds=10)
+    done = await Children().run(shell("echo 'write: No space left on device' >&2; exit 1"), within_seconds=60)
     with pytest.raises(BackupError) as failed:
         done.checked("dump")
     assert failed.value.trouble is Trouble.SPACE
@@ -92,7 +92,7 @@ async def test_children_blot_secrets_out_of_whatever_is_said() -> None:
     """On the way to listeners too."""
     heard: list[str] = []
     done = await Children().run(
-        shell("echo 'login with hunter2 failed' >&2", secrets=("hunter2",)), within_seconds=10, on_line=heard.append
+        shell("echo 'login with hunter2 failed' >&2", secrets=("hunter2",)), within_seconds=60, on_line=heard.append
     )
     assert "hunter2" not in done.said + "".join(heard)
     assert heard == ["login with ******** failed"]
@@ -101,7 +101,7 @@ async def test_children_blot_secrets_out_of_whatever_is_said() -> None:
 async def test_children_are_given_nothing_of_ours_but_where_things_are(monkeypatch: pytest.MonkeyPatch) -> None:
     """No PGPASSWORD of whoever started the daemon reaches a program that needs none."""
     monkeypatch.setenv("PGPASSWORD", "hunter2")
-    done = await Children().run(Command(words=("/usr/bin/env",), environment={"PGAPPNAME": "toban"}), within_seconds=10)
+    done = await Children().run(Command(words=("/usr/bin/env",), environment={"PGAPPNAME": "toban"}), within_seconds=60)
     assert "hunter2" not in done.text
     assert {"PGAPPNAME=toban", "LC_ALL=C.UTF-8"} <= set(done.text.splitlines())
     assert set(bare_environment()) <= {"PATH", "HOME", "TMPDIR", "TZ", "LC_ALL"}
@@ -110,15 +110,15 @@ async def test_children_are_given_nothing_of_ours_but_where_things_are(monkeypat
 async def test_children_that_cannot_be_started_are_one_line() -> None:
     """And what was started before is ended."""
     with pytest.raises(BackupError, match="cannot be started: No such file") as failed:
-        await Children().run(shell("sleep 600"), Command(words=("/no/such/program",)), within_seconds=10)
+        await Children().run(shell("sleep 600"), Command(words=("/no/such/program",)), within_seconds=60)
     assert failed.value.trouble is Trouble.PROGRAM
 
 
 async def test_children_are_bounded_in_what_is_kept_of_them() -> None:
     """A program that floods us is drained and refused."""
     with pytest.raises(BackupError, match="more than 1000 bytes"):
-        await Children().run(shell("head -c 200000 /dev/zero"), within_seconds=10, most_output_bytes=1000)
-    done = await Children().run(shell("head -c 300000 /dev/zero >&2; echo >&2; echo end >&2"), within_seconds=10)
+        await Children().run(shell("head -c 200000 /dev/zero"), within_seconds=60, most_output_bytes=1000)
+    done = await Children().run(shell("head -c 300000 /dev/zero >&2; echo >&2; echo end >&2"), within_seconds=60)
     assert done.said.endswith("end\n")
     assert len(done.said) <= 16 * 1024
 
@@ -128,7 +128,7 @@ async def test_children_over_their_time_are_ended_with_all_that_they_started(mon
     monkeypatch.setattr("backup.children.TERM_SECONDS", 0.2)
     seen: list[int] = []
     with pytest.raises(BackupError, match="not done within") as failed:
-        await Children().run(shell("trap '' TERM; sleep 600 & sleep 600"), within_seconds=0.5, on_start=seen.extend)
+        await Children().run(shell("trap '' TERM; sleep 600 & sleep 600"), within_seconds=1.5, on_start=seen.extend)
     assert failed.value.trouble is Trouble.TIMEOUT
     await eventually(lambda: not group_of(seen[0]))
 
@@ -172,7 +172,7 @@ async def test_children_are_none_after_the_close() -> None:
         await children.close()
         await eventually(lambda: not group_of(child.pid))
         with pytest.raises(BackupError, match="Toban is stopping") as refused:
-            await children.standing_back(7).run(shell("true"), within_seconds=10)
+            await children.standing_back(7).run(shell("true"), within_seconds=60)
     assert refused.value.trouble is Trouble.CANCELLED
     assert children._guardian._process is None
     await children.close()
@@ -259,7 +259,7 @@ async def test_guardian_that_was_killed_is_followed_by_one_that_knows_as_much(tm
 async def test_children_that_stand_back_are_nice() -> None:
     """For the processor and for the disk."""
     children = Children()
-    done = await children.standing_back(7).run(shell("nice; ionice -p $$"), within_seconds=10)
+    done = await children.standing_back(7).run(shell("nice; ionice -p $$"), within_seconds=60)
     assert done.text.split()[0] == "7"
     assert "best-effort: prio 7" in done.text
     await children.close()

@@ -85,7 +85,7 @@ async def test_way_of_an_awkward_password_and_name_arrives(new_cluster: NewClust
         environment=way.environment,
         secrets=way.secrets,
     )
-    done = await Children().run(psql, within_seconds=20)
+    done = await Children().run(psql, within_seconds=60)
     assert done.checked("psql").text == odd + "\n"
     said = " ".join((*psql.words, *psql.environment.values()))
     assert AWKWARD not in said

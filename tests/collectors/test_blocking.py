@@ -37,14 +37,14 @@ async def released(blocking: Blocking, path: Path) -> None:
 async def test_blocking_hands_back_the_result() -> None:
     """What the call returns is what `run` returns, and nothing stays counted."""
     blocking = Blocking()
-    assert await blocking.run("sum", lambda: 1 + 1, timeout_seconds=5) == 2
+    assert await blocking.run("sum", lambda: 1 + 1, timeout_seconds=60) == 2
     assert blocking.under_way == 0
 
 
 async def test_blocking_hands_on_the_exception() -> None:
     """What the call raises is raised where it was asked for."""
     with pytest.raises(ZeroDivisionError):
-        await Blocking().run("division", lambda: 1 // 0, timeout_seconds=5)
+        await Blocking().run("division", lambda: 1 // 0, timeout_seconds=60)
 
 
 async def test_blocking_leaves_a_hung_call_behind_and_counts_it(pipe: Path) -> None:
@@ -62,9 +62,26 @@ async def test_blocking_begins_no_call_that_still_hangs(pipe: Path) -> None:
     with pytest.raises(TimeoutError):
         await blocking.run("pipe", hanging(pipe), timeout_seconds=0.05)
     with pytest.raises(StuckError):
-        await blocking.run("pipe", hanging(pipe), timeout_seconds=5)
-    assert await blocking.run("other", lambda: "served", timeout_seconds=5) == "served"
+        await blocking.run("pipe", hanging(pipe), timeout_seconds=60)
+    assert await blocking.run("other", lambda: "served", timeout_seconds=60) == "served"
     await released(blocking, pipe)
+
+
+async def test_blocking_begins_no_call_that_another_began_while_it_waited(pipe: Path) -> None:
+    """Two of one name wait for a place: the first to have it hangs, and the second does not hang beside it."""
+    blocking, taken = Blocking(limit=2), threading.Event()
+    holding = [asyncio.create_task(blocking.run(f"held {n}", taken.wait, timeout_seconds=60)) for n in range(2)]
+    await eventually(lambda: blocking.under_way == 2)
+    waiting = [asyncio.create_task(blocking.run("pipe", hanging(pipe), timeout_seconds=60)) for _ in range(2)]
+    await asyncio.sleep(0)
+    taken.set()
+    assert await asyncio.gather(*holding) == [True, True]
+    with pytest.raises(StuckError):
+        await waiting[1]
+    assert blocking.under_way == 1
+    assert await blocking.run("other", lambda: "served", timeout_seconds=60) == "served"
+    await released(blocking, pipe)
+    assert await waiting[0] == b""
 
 
 async def test_blocking_has_no_more_threads_than_its_limit(pipe: Path) -> None:
@@ -76,7 +93,7 @@ async def test_blocking_has_no_more_threads_than_its_limit(pipe: Path) -> None:
         await blocking.run("other", lambda: "served", timeout_seconds=0.05)
     assert blocking.under_way == 1
     await released(blocking, pipe)
-    assert await blocking.run("other", lambda: "served", timeout_seconds=5) == "served"
+    assert await blocking.run("other", lambda: "served", timeout_seconds=60) == "served"
 
 
 async def test_blocking_survives_being_cancelled(pipe: Path) -> None:
@@ -96,8 +113,8 @@ async def test_blocking_gives_its_place_back_when_no_thread_can_start() -> None:
     blocking = Blocking(limit=1)
     refused = patch("threading.Thread.start", side_effect=RuntimeError("can't start new thread"))
     with refused, pytest.raises(RuntimeError):
-        await blocking.run("sum", lambda: 1, timeout_seconds=5)
-    assert await blocking.run("sum", lambda: 1, timeout_seconds=5) == 1
+        await blocking.run("sum", lambda: 1, timeout_seconds=60)
+    assert await blocking.run("sum", lambda: 1, timeout_seconds=60) == 1
 
 
 HANG_AND_EXIT = """
@@ -122,7 +139,7 @@ def test_blocking_holds_up_no_exit(pipe: Path) -> None:
         [sys.executable, "-c", HANG_AND_EXIT, str(pipe)],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
         cwd=Path(__file__).parents[2],
     )
@@ -138,11 +155,11 @@ def test_blocking_forgets_a_result_that_comes_after_the_loop(pipe: Path) -> None
         blocking = Blocking()
         ended.append(blocking)
         with pytest.raises(TimeoutError):
-            await blocking.run("pipe", hanging(pipe), timeout_seconds=0.05)
+            await blocking.run("late pipe", hanging(pipe), timeout_seconds=0.05)
 
     asyncio.run(leave())
-    (thread,) = [thread for thread in threading.enumerate() if thread.name == "blocking pipe"]
+    (thread,) = [thread for thread in threading.enumerate() if thread.name == "blocking late pipe"]
     pipe.write_bytes(b"")
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     assert not thread.is_alive()
     assert ended[0].under_way == 1

@@ -1,5 +1,6 @@
 """The time to full, out of a real history file."""
 
+import threading
 from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import partial
 from math import inf
@@ -28,7 +29,7 @@ from collectors.trends import (
     followed,
 )
 from history.courses import Courses
-from history.reading import open_reader
+from history.reading import SeriesHistory, open_reader
 from history.recording import History
 from tests.builders import ManualClock, a_collection, a_sample
 from tests.collectors.postgresql.measuring import series
@@ -225,6 +226,22 @@ async def test_sqlite_file_fills_its_own_disk(history: Kept, clock: ManualClock,
     assert series(found, TIME_TO_FULL) == {("database", ""): pytest.approx(2 * HOUR, rel=0.02)}
 
 
+async def test_place_that_hangs_holds_up_nobody(
+    history: Kept, clock: ManualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file on a dead network disk is looked for in a thread; meanwhile its disk is the one that was known."""
+    monkeypatch.setattr("collectors.trends.PLACE_SECONDS", 60.0)
+    collector = Trends(SqliteFile(tmp_path / "ledger.db"), TrendsSettings(), clock)
+    collector.follow("ledger", Kind.SQLITE, history.courses)
+    assert await collector._mount(["/", str(tmp_path)]) == str(tmp_path)
+    dead = threading.Event()
+    monkeypatch.setattr("collectors.trends.PLACE_SECONDS", 0.05)
+    monkeypatch.setattr("collectors.trends.disk_of", lambda *_: dead.wait(60))
+    for _ in range(2):
+        assert await collector._mount(["/"]) == str(tmp_path)
+    dead.set()
+
+
 async def test_slot_that_was_dropped_fills_nothing(history: Kept, clock: ManualClock) -> None:
     """Its past is still in the history; it has no future."""
     turns = ([(SLOT_RETAINED, ("gone", "physical"), GB * n)] for n in range(30))
@@ -248,6 +265,67 @@ async def test_history_that_is_not_there_is_a_reason(clock: ManualClock, tmp_pat
     assert (await collector.collect()).samples == ()
     collector.follow("main", Kind.HOST, Courses(followed(), partial(open_reader, tmp_path / "none.db")))
     assert gaps(await collector.collect()) == [("trends", Reason.HISTORY_SHORT, 1)]
+
+
+class Hanging(Courses):
+    """The disk of the state does not answer."""
+
+    def __init__(self, gate: threading.Event) -> None:
+        super().__init__(followed(), partial(open_reader, Path("/nowhere")))
+        self.gate = gate
+
+    def read(self, now: float) -> tuple[list[SeriesHistory], list[SeriesHistory]]:
+        """Not within this test."""
+        self.gate.wait(30)
+        return super().read(now)
+
+
+async def test_history_that_hangs_is_a_reason_and_memory_is_told_all_the_same(clock: ManualClock) -> None:
+    """Neither the target nor its other values suffer for the disk of the state, in this turn nor in the next."""
+    gate = threading.Event()
+    courses = Hanging(gate)
+    for n in range(25):
+        clock.advance(300)
+        samples = [a_sample(m, value, labels=at, taken_at=clock.now()) for m, at, value in a_disk(90 * GB - GB * n)]
+        courses.offer(a_collection(*samples, taken_at=clock.now()))
+    collector = Trends(HostMachine(), TrendsSettings(timeout=0.05), clock)
+    collector.follow("main", Kind.HOST, courses)
+    for _ in range(2):
+        found = await collector.collect()
+        assert gaps(found) == [("trends", Reason.UNANSWERED, 1)]
+        assert series(found, TIME_TO_FULL) == {("disk", "/"): inf}
+    gate.set()
+
+
+async def test_mount_that_is_gone_is_no_bound(history: Kept, clock: ManualClock, tmp_path: Path) -> None:
+    """What was free on a disk that is mounted no more does not stand between a file and the disk it is on now."""
+    gone = str(tmp_path)
+    await lived(history, clock, (a_disk(GB, mount=gone) for _ in range(3)), every=300, target="host")
+    clock.advance(3 * 3600)
+    await lived(history, clock, ([(FILE_SIZE, (), GB * n / 12)] for n in range(73)), every=300, target="ledger")
+    await lived(history, clock, (a_disk(98 * GB) for _ in range(3)), every=1, target="host")
+    collector = Trends(SqliteFile(tmp_path / "ledger.db"), TrendsSettings(), clock)
+    collector.follow("ledger", Kind.SQLITE, history.courses)
+    assert series(await collector.collect(), TIME_TO_FULL) == {("database", ""): pytest.approx(2 * HOUR, rel=0.02)}
+
+
+async def test_disk_measured_by_the_hour_has_its_trend(clock: ManualClock) -> None:
+    """Its beat is somebody's setting; ten minutes after a reading it has not gone."""
+    courses = Courses(followed(), partial(open_reader, Path("/nowhere")))
+    for n in range(30):
+        clock.advance(HOUR)
+        samples = [a_sample(m, value, labels=at, taken_at=clock.now()) for m, at, value in a_disk(GB * n)]
+        courses.offer(a_collection(*samples, taken_at=clock.now()))
+    clock.advance(2 * HOUR)
+    collector = Trends(HostMachine(), TrendsSettings(), clock)
+    collector.follow("main", Kind.HOST, courses)
+    assert series(await collector.collect(), GROWTH_BYTES)["disk", "/"] == pytest.approx(24 * GB, rel=0.01)
+
+
+def test_quantities_have_labels_in_the_order_of_the_file() -> None:
+    """The file sorts them: a series out of it must be the one that goes on in memory."""
+    named = {metric.name: metric.labels for collector in COLLECTORS for metric in collector.metrics}
+    assert [name for name in followed() if list(named[name]) != sorted(named[name])] == []
 
 
 def test_trends_are_for_all_that_grows() -> None:

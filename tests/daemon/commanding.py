@@ -24,7 +24,7 @@ def toban(*words: object, **environment: str) -> Ended:
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(sys, "argv", ["toban", *map(str, words)])
-        for name, value in {"COLUMNS": "200", "NO_COLOR": "1", **environment}.items():
+        for name, value in {"COLUMNS": "200", "NO_COLOR": "1", "LC_ALL": "C.UTF-8", **environment}.items():
             patch.setenv(name, value)
         with pytest.raises(SystemExit) as end:
             main()

@@ -189,10 +189,10 @@ def _looping() -> Iterator[Callable[[Coroutine[Any, Any, None]], None]]:
     thread = threading.Thread(target=loop.run_forever, name="on duty")
     thread.start()
     try:
-        yield lambda work: asyncio.run_coroutine_threadsafe(work, loop).result(timeout=10)
+        yield lambda work: asyncio.run_coroutine_threadsafe(work, loop).result(timeout=60)
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(timeout=10)
+        thread.join(timeout=60)
         loop.close()
 
 

@@ -99,7 +99,7 @@ class Serving:
 
     async def get(self, path: str) -> httpx.Response:
         """One request over the network."""
-        async with httpx.AsyncClient(timeout=5) as client:
+        async with httpx.AsyncClient(timeout=60) as client:
             return await client.get(self.url(path))
 
     async def page(self) -> str:

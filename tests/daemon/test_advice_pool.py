@@ -9,15 +9,16 @@ import asyncpg
 import psycopg
 import pytest
 
-from collectors.pgbouncer.pool_advice import AUTH_QUERY_SQL
+from collectors.pgbouncer.pool_advice import AUTH_QUERY_SQL, Upstream, advise
 from collectors.postgresql.server import PostgresServer
 from daemon.answers import advice_pool
-from daemon.answers.advice_pool import answer, installed_version, look, place
+from daemon.answers.advice_pool import Files, answer, installed_version, look, place
 from daemon.answers.asking import Asked
 from daemon.configuration.targets import PostgresqlTarget
 from daemon.configuration.tree import Configuration
 from tests.clusters import Cluster
 from tests.conftest import NewCluster
+from tests.mounts import small
 from tests.pgbouncers import NewPgBouncer, PgBouncer
 from toban.clock import SystemClock
 from toban.errors import NotFoundError, TobanError, UnavailableError, UsageError
@@ -71,9 +72,9 @@ def put_into_force(pgbouncer: PgBouncer, written: Path, users: str | None = None
     pgbouncer.start()
 
 
-def asked_through(pgbouncer: PgBouncer, password: str) -> object:
-    """What a client gets that logs in by SCRAM and asks in `shop`."""
-    dsn = pgbouncer.dsn("shop", "app", password)
+def asked_through(pgbouncer: PgBouncer, password: str, database: str = "shop") -> object:
+    """What a client gets that logs in by SCRAM and asks."""
+    dsn = pgbouncer.dsn(database, "app", password)
     with psycopg.connect(dsn, autocommit=True, connect_timeout=5) as client:
         row = client.execute("select current_user || '@' || current_database()").fetchone()
     return row and row[0]
@@ -103,6 +104,9 @@ def test_pool_that_is_advised_works(
 @pytest.mark.integration
 def test_pool_that_asks_for_verifiers_works(cluster: Cluster, new_pgbouncer: NewPgBouncer, tmp_path: Path) -> None:
     """Where Toban may not read the verifiers, the SQL at the end of the file makes PgBouncer ask for them."""
+    more = [f"more{number}" for number in range(5)]
+    for database in more:
+        cluster.psql(f"create database {database}")
     assert ask(asking(a_target(cluster, "toban")), out=str(tmp_path)) == 0
     text = (tmp_path / "pgbouncer.ini").read_text()
     shown = [line.removeprefix("; ") for line in text.splitlines() if line.startswith("; ")]
@@ -110,9 +114,11 @@ def test_pool_that_asks_for_verifiers_works(cluster: Cluster, new_pgbouncer: New
     assert (tmp_path / "userlist.txt").read_text() == ""
     sql = AUTH_QUERY_SQL.replace("\\password pgbouncer", "alter role pgbouncer password 'l00kup';")
     cluster.psql(sql, "shop")
+    for database in more:  # in each of them PgBouncer keeps a connection of its own to ask by
+        cluster.psql(sql[sql.index("CREATE SCHEMA") :], database)
     pgbouncer = new_pgbouncer(cluster)
     put_into_force(pgbouncer, tmp_path, '"pgbouncer" "l00kup"\n')
-    assert asked_through(pgbouncer, APP) == "app@shop"
+    assert [asked_through(pgbouncer, APP, name) for name in (*more, "shop")] == [f"app@{n}" for n in (*more, "shop")]
     assert (
         cluster.psql("select count(*) from pgbouncer.user_lookup('postgres')  where secret is not null", "shop") == "0"
     )
@@ -135,6 +141,27 @@ def test_pool_files_are_private_and_never_replaced(
     with pytest.raises(TobanError, match=r"userlist\.txt exists"):
         ask(options, out=str(folder))
     assert [file.name for file in folder.iterdir()] == ["userlist.txt"]
+
+
+@pytest.mark.integration
+def test_pool_files_are_both_there_or_neither(tmp_path: Path) -> None:
+    """A disk that has room for the one and not for the other: the next attempt finds nothing in its way."""
+    upstream = Upstream(
+        host="127.0.0.1",
+        port=5432,
+        max_connections=100,
+        reserved_connections=3,
+        databases=("shop",),
+        may_read_verifiers=True,
+        watcher="toban",
+    )
+    advice = advise(upstream, preset=None, clients=None, version=None, auth_file="userlist.txt")
+    listed = "".join(f'"role{number}" "{"x" * 100}"\n' for number in range(300))
+    files = Files(advice=advice, upstream=upstream, userlist=listed, left_out={})
+    with small(tmp_path / "disk", "16k") as disk:
+        with pytest.raises(OSError, match="No space left"):
+            advice_pool._write(disk, files, Language.EN)
+        assert list(disk.iterdir()) == []
 
 
 @pytest.mark.integration
@@ -248,6 +275,8 @@ def test_tls_of_the_target_is_kept() -> None:
     strict = Dsn("postgresql://h/d?sslmode=verify-full&sslrootcert=/ca.crt")
     assert advice_pool._tls(strict) == {"server_tls_sslmode": "verify-full", "server_tls_ca_file": "/ca.crt"}
     assert advice_pool._tls(Dsn("postgresql://h/d?sslmode=prefer")) == {}
+    system = Dsn("postgresql://h/d?sslmode=verify-full&sslrootcert=system")
+    assert advice_pool._tls(system) == {"server_tls_sslmode": "verify-full"}
 
 
 @pytest.mark.integration

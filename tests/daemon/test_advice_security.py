@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from daemon.answers import narrowing
+from daemon.answers.advice_security import _told
+from daemon.answers.asking import Asked
+from daemon.configuration.tree import Configuration
 from daemon.documents_advice import security_documents
 from daemon.http.pages import ADVISED
 from daemon.security_advice import security_advice
@@ -13,6 +17,7 @@ from tests.daemon.commanding import toban
 from toban.catalogue import CATALOGUE
 from toban.catalogue_security import SECURITY
 from toban.findings import Finding, Severity
+from toban.language import Language
 
 
 @pytest.fixture
@@ -112,6 +117,26 @@ def test_target_that_is_not_configured_is_refused(config: Path) -> None:
     done = toban("-c", config, "advise", "security", "--target", "nowhere")
     assert done.status == 1
     assert "host" in done.err
+
+
+def test_what_a_daemon_could_not_look_at_is_told_beside_its_findings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of every collector that security rests on, whatever its entries are called, and of the target asked for alone."""
+    said = {"reason": "", "detail": "", "hint": "", "gaps": [], "last_success_at": "now"}
+    collectors = [
+        {**said, "name": "files:etc", "reason": "timeout", "detail": "slow"},
+        {**said, "name": "server_security", "gaps": ["pg_hba.conf: privilege (1)"]},
+        {**said, "name": "sizes", "reason": "locked"},
+    ]
+    told = {
+        "/api/v1/advice/security": [{"subject": "ssl"}],
+        "/api/v1/status": {"targets": [{"name": name, "collectors": collectors} for name in ("main", "other")]},
+    }
+    monkeypatch.setattr(narrowing, "ask", lambda _, path, **__: told[path])
+    asked = Asked(configuration=Configuration.model_construct(), language=Language.EN)
+    assert _told(asked, "main") == (
+        [{"subject": "ssl"}],
+        ["main: no advice on files:etc: statement timed out: slow", "main: pg_hba.conf: privilege (1)"],
+    )
 
 
 def test_daemon_answers_too() -> None:

@@ -10,9 +10,10 @@ from collectors.host.machine import HostMachine
 from daemon.answers import advice_settings as module
 from daemon.answers.advice_settings import Given, answer, given, is_local
 from daemon.answers.asking import asked
-from tests.clusters import Cluster, free_port
+from tests.clusters import Cluster
 from tests.conftest import NewCluster, StandbyOf
 from tests.daemon.commanding import Ended, toban
+from tests.ports import free_port
 from toban.errors import UsageError
 from toban.secrets import Dsn
 

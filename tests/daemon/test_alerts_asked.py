@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from daemon.answers.alerts_telling import tell
-from daemon.answers.asking import Asked
+from daemon.answers.asking import Asked, ask
 from daemon.asked_alerts import SilenceAsked, matches_asked, silence_asked
 from daemon.documents_alerts import alert_documents, counts_document, evidence_of, number
 from daemon.http.listening import listen_unix
@@ -20,7 +20,7 @@ from tests.daemon.duties import FakeDuty, on_duty
 from tests.daemon.serving import configured
 from toban.alerts import Severity, State
 from toban.clock import SystemClock
-from toban.errors import TobanError, UnavailableError, UsageError
+from toban.errors import NotFoundError, TobanError, UnavailableError, UsageError
 from toban.language import Language
 
 HOUR = 3600.0
@@ -126,8 +126,10 @@ def test_a_daemon_that_answers_oddly_is_told(tmp_path: Path) -> None:
     asked = Asked(configuration=configured(tmp_path), language=Language.EN)
     duty = FakeDuty(clock=SystemClock(), book_path=tmp_path)
     with on_duty(asked.configuration.state_path, duty):
-        with pytest.raises(TobanError, match="Method Not Allowed"):
+        with pytest.raises(TobanError, match="POST is not for this address; there is GET, HEAD"):
             tell(asked, "/api/v1/status", {})
+        with pytest.raises(NotFoundError, match="no target is called 'nobody'"):
+            ask(asked.configuration, "/api/v1/metrics", target="nobody")
         duty.acknowledge = None  # type: ignore[assignment,method-assign] # a fault of ours
         duty.alerts = [an_alert("0000000a")]
         with pytest.raises(TobanError, match="internal fault: TypeError"):

@@ -110,6 +110,8 @@ async def test_a_story_that_the_disk_did_not_take_is_told_as_far_as_it_is_known(
     [
         ("alerts?severity=awful", "'awful' is none"),
         ("alerts?state=odd", "'odd' is none"),
+        ("alerts?lang=xx", "lang: 'xx' is none (there are: en, ja)"),
+        ("alerts?servity=critical", "query: 'servity' is not known"),
         ("alerts/stats?since=always", "neither a duration nor a time"),
         ("alerts/review?goal=all", "is no share"),
     ],

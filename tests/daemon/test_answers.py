@@ -13,15 +13,20 @@ from typing import Any
 import pytest
 
 from daemon.answers import asking
+from history.book.contract import Page
+from tests.alerting.notices import an_alert
 from tests.builders import a_collection, a_failure, a_gap, a_metric, a_sample
 from tests.daemon.commanding import Ended, toban
+from tests.daemon.duties import written
 from tests.daemon.serving import Serving, configured, serving
 from tests.recorded import recording
 from tests.waiting import eventually
+from toban.alerts import Key, Severity, State
 from toban.clock import SystemClock
 from toban.outcomes import Reason
 from toban.samples import Unit
 from toban.statements import StatementText, StatementUse
+from toban.status import Component, Health
 
 pytestmark = pytest.mark.integration
 WRITTEN = """
@@ -109,9 +114,35 @@ async def test_status_tells_what_ails_the_daemon_itself_and_the_alerts(daemon: S
     """Its own parts have no row in the table."""
     await quiet(daemon)
     watch = daemon.service.world.watches["host"]
-    watch._opened_at = watch.tried_at = -1e9
+    watch._opened_at = watch.tried_at = watch.pairs[0].due_at = -1e9
     ended = await said(config, "status")
     assert "loop: not tried: host" in ended.out
+
+
+async def test_status_says_what_of_its_own_makes_it_worse(
+    daemon: Serving, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A damaged backup, messages that are stuck: whoever reads "critical" is told why."""
+    await quiet(daemon)
+    found = [
+        Component(name="alerts", state=Health.WARNING, reason="messages are stuck: [pager]"),
+        Component(name="backups", state=Health.CRITICAL, reason="20261121T020000Z-nightly is damaged"),
+    ]
+    monkeypatch.setattr(daemon.service.world, "components", lambda: found)
+    ended = await said(config, "status")
+    assert "alerts: messages are stuck: [pager]\n" in ended.out
+    assert "backups: 20261121T020000Z-nightly is damaged\n" in ended.out
+
+
+def test_status_without_a_daemon_is_as_bad_as_what_fired_last(tmp_path: Path, config: Path) -> None:
+    """The book knows; nobody has said since that it is over."""
+    config.write_text(f"node: db1\nstate: sqlite://{tmp_path}/state.db\nhttp: {{listen: null}}\n")
+    alert = an_alert(severity=Severity.CRITICAL, state=State.FIRING, key=Key("disk_full", "host"))
+    written(tmp_path / "state.db", Page(alerts=(alert,)))
+    ended = toban("-c", config, "status", "--json")
+    document = json.loads(ended.out)
+    assert (ended.status, document["health"], document["alerts"]["critical"]) == (1, "critical", 1)
+    assert "alerts: disk_full" in toban("-c", config, "status").out
 
 
 async def test_status_of_a_target_that_nobody_has_tried_yet_waits(daemon: Serving, config: Path) -> None:
@@ -189,7 +220,7 @@ def deaf(tmp_path: Path) -> Iterator[None]:
         thread = Thread(target=hang_up)
         thread.start()
         yield
-        thread.join(10)
+        thread.join(60)
 
 
 @pytest.mark.usefixtures("deaf")
@@ -283,11 +314,12 @@ async def test_status_leaves_out_what_nobody_need_mend_unless_asked(daemon: Serv
     """A version that has it not, a history that is young: counted, and shown by --all."""
     await quiet(daemon)
     turn(daemon, "sqlite", gaps=(a_gap("its log", Reason.VERSION), a_gap("its tables", Reason.LOCKED)))
-    turn(daemon, "sqlite_check", failure=a_failure(Reason.UNSUPPORTED, detail="no such thing here"))
+    turn(daemon, "sqlite_check", failure=a_failure(Reason.VERSION, detail="no such thing here"))
     short, whole = (await said(config, "status")).out, (await said(config, "status", "--all")).out
     assert "its tables" in short
     assert "its log" not in short
     assert "no such thing here" not in short
+    assert re.search(r"ledger\s+SQLite\s+up ", short)
     assert "still to be learned: " in short
     assert "its log" in whole
     assert "no such thing here" in whole

@@ -1,9 +1,11 @@
 """How every command ends: exit status, one line on stderr, and no noise."""
 
+import json
 import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from contextlib import closing
@@ -130,8 +132,13 @@ def test_exit_in_the_midst_keeps_its_status(monkeypatch: pytest.MonkeyPatch, con
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("words", [("metrics",), ("metrics", "--json"), ("--help",)])
-def test_reader_that_goes_away_is_no_error(config: Path, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [(("metrics",), 0), (("--help",), 0), (("metrics", "nothing*", "--json"), 1)],
+)
+def test_reader_that_goes_away_is_no_error_and_changes_no_verdict(
+    config: Path, words: tuple[str, ...], status: int
+) -> None:
     """`toban metrics | head -1`, at its worst: nobody reads at all."""
     read_end, write_end = os.pipe()
     os.close(read_end)
@@ -139,18 +146,48 @@ def test_reader_that_goes_away_is_no_error(config: Path, words: tuple[str, ...])
         [*TOBAN, "-c", config, *words], stdout=write_end, stderr=subprocess.PIPE, timeout=60, check=False
     )
     os.close(write_end)
-    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert (ended.returncode, ended.stderr) == (status, b"")
+
+
+@pytest.mark.integration
+def test_reader_that_goes_away_ends_no_backup(config: Path, tmp_path: Path) -> None:
+    """`toban backup run ledger 2>&1 | head -1`: what was begun is done, and 0 is true."""
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as ledger:
+        ledger.execute("CREATE TABLE entry (id integer)")
+    config.write_text(f"""{config.read_text()}
+targets: [{{name: ledger, kind: sqlite, path: "{tmp_path}/ledger.db"}}]
+backups: {{repository: "{tmp_path}/repository", jobs: [{{name: ledger, target: ledger, method: dump}}]}}
+""")
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    ended = subprocess.run(
+        [*TOBAN, "-c", config, "backup", "run", "ledger"], stdout=write_end, stderr=write_end, timeout=60, check=False
+    )
+    os.close(write_end)
+    (made,) = json.loads(toban("-c", config, "backup", "list", "--json").out)
+    assert (ended.returncode, made["status"]) == (0, "ok")
 
 
 @pytest.mark.integration
 def test_output_on_a_full_disk_is_one_line_and_exit_status_three(config: Path) -> None:
-    """What was not written was not done."""
+    """What was not written was not done; Python itself would try again, complain, and end with 120."""
     with Path("/dev/full").open("w") as full:
         ended = subprocess.run(
-            [*TOBAN, "-c", config, "metrics"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+            [*TOBAN, "-c", config, "config", "check"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
         )
-    assert ended.returncode == 3
-    assert ended.stderr.startswith("toban: input and output: No space left on device\n")
+    assert (ended.returncode, ended.stderr) == (3, "toban: input and output: No space left on device\n")
+
+
+@pytest.mark.integration
+def test_output_that_is_closed_is_wanted_by_nobody(config: Path) -> None:
+    """`toban config check >&- 2>&-`: the status alone tells."""
+    words = ["sh", "-c", '"$@" >&- 2>&-', "sh", *TOBAN, "-c", str(config), "config", "check"]
+    assert subprocess.run(words, timeout=60, check=False).returncode == 0
 
 
 @pytest.mark.integration
@@ -207,6 +244,16 @@ def test_no_color_is_honoured(config: Path) -> None:
     assert colours.search(toban("-c", config, "status", NO_COLOR="", **forced).out)
 
 
+def test_language_is_the_locales_unless_one_is_written_or_asked_for(config: Path) -> None:
+    """As `--help` says."""
+    japanese = {"LC_ALL": "ja_JP.UTF-8"}
+    assert "警告" not in toban("-c", config, "alerts", "rules", "disk").out
+    assert "警告" in toban("-c", config, "alerts", "rules", "disk", **japanese).out
+    assert "警告" not in toban("-c", config, "--lang", "en", "alerts", "rules", "disk", **japanese).out
+    config.write_text(f"{config.read_text()}language: en\n")
+    assert "警告" not in toban("-c", config, "alerts", "rules", "disk", **japanese).out
+
+
 @pytest.mark.parametrize("shell", completion.SHELLS)
 def test_completion_is_printed_for_the_shell_that_is_named(shell: str) -> None:
     """Nothing is detected: it works in a build, in cron, anywhere."""
@@ -237,8 +284,8 @@ def test_interrupt_of_a_command_that_measures_ends_with_130(config: Path) -> Non
         dsn = f"postgresql://x@127.0.0.1:{hole.getsockname()[1]}/x"
         config.write_text(f'{config.read_text()}targets: [{{name: hole, kind: postgresql, dsn: "{dsn}"}}]\n')
         process = subprocess.Popen([*TOBAN, "-c", config, "status"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        hole.settimeout(30)
+        hole.settimeout(120)
         with closing(hole.accept()[0]):
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=30)
+            out, err = process.communicate(timeout=120)
     assert (process.returncode, out, err.strip()) == (130, b"", b"")

@@ -92,14 +92,14 @@ collect:
     with running(tmp_path, configuration) as daemon:
         for collector in ("custom:wrong", "custom:slow"):
             errors = f'toban_collect_errors_total{{collector="{collector}",target="ledger"}}'
-            eventually_sync(daemon.brings(errors, beyond=0), within_seconds=20)
+            eventually_sync(daemon.brings(errors, beyond=0))
         for series in (
             'toban_custom_good_count{half="0",target="ledger"}',
             'toban_custom_good_count{half="1",target="ledger"}',
         ):
-            eventually_sync(daemon.brings(series), within_seconds=20)
+            eventually_sync(daemon.brings(series))
             assert daemon.value(series) == 125.0
-        eventually_sync(daemon.brings('toban_custom_odd_one{target="ledger"}'), within_seconds=20)
+        eventually_sync(daemon.brings('toban_custom_odd_one{target="ledger"}'))
         assert "# TYPE toban_custom_good_count untyped" in daemon.metrics()  # else promtool has something to say
         assert daemon.value('toban_target_up{kind="sqlite",target="ledger"}') == 1.0
         assert daemon.value('toban_sqlite_size_bytes{target="ledger"}') == path.stat().st_size

@@ -22,14 +22,14 @@ from daemon.demo import staging
 from daemon.demo.programs import Programs, find_programs
 from daemon.demo.server import DemoServer
 from tests.conftest import NewCluster
-from tests.daemon.running import free_port
+from tests.ports import free_port
 from tests.waiting import eventually_sync
 from toban.errors import UnavailableError, UsageError
 from toban.language import Language
 from toban.secrets import Dsn
 
 pytestmark = pytest.mark.integration
-WITHIN_SECONDS = 60.0
+WITHIN_SECONDS = 180.0
 KINDS = (Kind.HOST, Kind.POSTGRESQL, Kind.SQLITE)  # of the demo's targets
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -141,7 +141,7 @@ def test_killed_it_still_leaves_no_server_and_no_folder(stage: Path) -> None:
         assert len(those_who_use(stage)) >= 2  # the server and its guardian
         process.kill()
         process.wait(WITHIN_SECONDS)
-    eventually_sync(lambda: nothing_left(stage), within_seconds=20)
+    eventually_sync(lambda: nothing_left(stage))
 
 
 def test_terminal_shows_live_values_and_ctrl_c_ends_it_with_zero(stage: Path) -> None:
@@ -225,7 +225,7 @@ def test_server_that_does_not_start_says_its_last_word(stage: Path, monkeypatch:
             server._psql("postgres", "SELECT 1")
     finally:
         server.stop()
-    assert nothing_left(stage)
+    eventually_sync(lambda: nothing_left(stage))
 
 
 def test_server_that_does_not_stop_is_made_to(stage: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,4 +241,4 @@ def test_server_that_does_not_stop_is_made_to(stage: Path, monkeypatch: pytest.M
         server._server = deaf
         server.stop()
         assert deaf.returncode == -signal.SIGQUIT
-    assert nothing_left(stage)
+    eventually_sync(lambda: nothing_left(stage))

@@ -101,6 +101,32 @@ async def test_describe_of_a_kind_that_nobody_configured_says_so(daemon: Serving
     assert "no target of kind postgresql is configured" in (await described(config, "pg_cache_hit_ratio")).out
 
 
+async def test_describe_counts_for_each_entry_of_a_list_its_own(tmp_path: Path, config: Path) -> None:
+    """Two folders are two entries of one collector at one target; one of them has nothing."""
+    entries = [{"name": name, "path": f"{tmp_path}/{name}", "every": "100ms"} for name in ("here", "gone")]
+    (tmp_path / "here").mkdir()
+    async with serving(configured(tmp_path, http={"listen": None}, collect={"files": entries})) as started:
+        ledgers = started.service.world.watches["host"].ledgers
+        await eventually(lambda: ledgers["files:here"].last and ledgers["files:gone"].last)
+        ended = await asyncio.to_thread(toban, "-c", config, "metrics", "--describe", "toban_files", "--json")
+    found = {one["collector"]: one["series"] for one in json.loads(ended.out)["targets"]}
+    assert (found["files:here"], found["files:gone"]) == (1, 0)
+
+
+async def test_describe_counts_what_the_daemon_tells_by_itself(daemon: Serving, config: Path) -> None:
+    """Of each target, or of its own; what there is none of yet says so, and no target is missed for it."""
+
+    async def told(name: str) -> list[tuple[str, str, int]]:
+        ended = await asyncio.to_thread(toban, "-c", config, "metrics", "--describe", name, "--json")
+        targets = json.loads(ended.out)["targets"]
+        return [(one["target"], one["collector"], one["series"]) for one in targets]
+
+    assert await told("toban_target_up") == [("host", "toban", 1), ("ledger", "toban", 1)]
+    assert await told("toban_outbox_pending") == [("toban", "toban", 1)]
+    assert await told("toban_backup_size_bytes") == [("toban", "backups", 0)]
+    assert "there is nothing of the kind (yet)" in (await described(config, "toban_backup_size_bytes")).out
+
+
 async def test_describe_counts_the_values_there_are(daemon: Serving, config: Path) -> None:
     """One processor count of the host."""
     ended = await asyncio.to_thread(toban, "-c", config, "metrics", "--describe", "toban_host_cpus", "--json")

@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from daemon.http import described
 from daemon.http.pages import application
+from daemon.http.replies import PROBLEM
 from daemon.world import World
 from tests.builders import a_collection, a_metric, a_sample
 from tests.recorded import recording
@@ -56,7 +57,7 @@ async def test_what_may_be_said_is_what_is_described(world: World, path: str) ->
     method = "DELETE" if methods[path] == {"DELETE"} else "POST"
     answer = await ask(world, method, path.replace("{", "").replace("}", ""), bogus="x")
     known = [name for name in described.BODIES[path] if name != "match"]
-    assert (answer.status_code, answer.headers["content-type"]) == (400, described.PROBLEM)
+    assert (answer.status_code, answer.headers["content-type"]) == (400, PROBLEM)
     assert answer.json()["detail"].endswith(f"(there are: {', '.join(known) or 'none'})")
 
 

@@ -1,9 +1,10 @@
 """One form for the command line and the API."""
 
+import json
 from datetime import UTC
 from zoneinfo import ZoneInfo
 
-from daemon.documents import metric_documents, problem, stamp, statement_documents, status_document
+from daemon.documents import json_text, metric_documents, problem, stamp, statement_documents, status_document
 from history.reading import StatementHistory
 from tests.builders import START, a_metric, a_sample
 from toban.samples import Unit
@@ -34,6 +35,14 @@ def test_stamp_is_in_the_configured_zone_and_nothing_stays_nothing() -> None:
     """ISO 8601 with its offset."""
     assert stamp(0.0, TOKYO) == "1970-01-01T09:00:00+09:00"
     assert stamp(None, UTC) is None
+
+
+def test_json_is_json_whatever_was_measured() -> None:
+    """It has no infinity, and UTF-8 no half letters: a file name in a broken encoding makes no answer a fault."""
+    odd = {"ratio": float("nan"), "bytes": [float("inf"), 1.5, 2], "name": "caf\udce9 \u76e3", "up": True, "none": None}
+    text = json_text(odd)
+    assert text.encode().decode() == text
+    assert json.loads(text) == {"ratio": None, "bytes": [None, 1.5, 2], "name": "caf? \u76e3", "up": True, "none": None}
 
 
 def test_status_has_the_fields_of_the_contract() -> None:

@@ -44,8 +44,9 @@ def test_stats_of_a_postgresql_server_have_all_that_the_contract_names() -> None
         Kind.POSTGRESQL,
         value("toban_pg_connections", 3.0, state="active"),
         value("toban_pg_connections", 5.0, state="idle"),
+        value("toban_pg_own_connections", 2.0),
         value("toban_pg_connections_limit", 97.0),
-        value("pg_connections_used_ratio", 8 / 97),
+        value("pg_connections_used_ratio", 10 / 97),
         value("toban_pg_databases_size_bytes", 300.0),
         value("pg_database_size_bytes", 100.0, datname="a"),
         value("pg_database_size_bytes", 200.0, datname="b"),
@@ -59,7 +60,13 @@ def test_stats_of_a_postgresql_server_have_all_that_the_contract_names() -> None
         of_table("toban_pg_index_scans_total", 12.0, "a", "public", "other", "other_pkey"),
     )
     assert document == {
-        "connections": {"total": 8.0, "limit": 97.0, "used_ratio": 8 / 97, "states": {"active": 3.0, "idle": 5.0}},
+        "connections": {
+            "total": 10.0,
+            "limit": 97.0,
+            "used_ratio": 10 / 97,
+            "states": {"active": 3.0, "idle": 5.0},
+            "own": 2.0,
+        },
         "database_size": 300.0,
         "databases": [
             {"database": "b", "size_bytes": 200.0, "cache_hit_ratio": 0.5},
@@ -108,7 +115,7 @@ def test_stats_of_a_target_that_told_nothing_have_every_field(kind: Kind) -> Non
     document = told(kind)
     assert set(document) == FIELDS
     assert document["database_size"] is None
-    assert document["connections"] == {"total": None, "limit": None, "used_ratio": None, "states": {}}
+    assert document["connections"] == {"total": None, "limit": None, "used_ratio": None, "states": {}, "own": None}
 
 
 def test_stats_are_bounded() -> None:

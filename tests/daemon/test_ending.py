@@ -1,10 +1,13 @@
 """The end comes in time, whatever hangs."""
 
 import asyncio
+import errno
+import fcntl
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,7 +63,7 @@ def test_loop_does_not_wait_for_a_task_that_is_deaf(left: list[int]) -> None:
         leave_if_held(runner.get_loop(), ThreadPoolExecutor())
         assert left == [0]
         release.set()
-        runner.run(asyncio.wait_for(task, 10))
+        runner.run(asyncio.wait_for(task, 60))
 
 
 async def test_stop_ends_every_task_and_says_when_something_did_not_end(
@@ -104,10 +107,12 @@ async def test_work_that_fails_says_so() -> None:
 
 
 def test_every_secret_of_the_configuration_is_known_to_the_log(tmp_path: Path) -> None:
-    """Tokens and DSNs."""
+    """Tokens and DSNs; what a probe brings along."""
     target = {"name": "main", "kind": "postgresql", "dsn": "postgresql://x:s3cret@127.0.0.1/x"}
-    configuration = configured(tmp_path, target, http={"listen": None, "metrics_token": "t0ken"})
-    assert len(list(secrets_of(configuration))) == 2
+    probe = {"name": "api", "url": "https://127.0.0.1/?k=1", "headers": {"authorization": "Bearer s1"}}
+    told: dict[str, Any] = {"http": {"listen": None, "metrics_token": "t0ken"}, "collect": {"probes": [probe]}}
+    found = {secret.reveal() for secret in secrets_of(configured(tmp_path, target, **told))}
+    assert found == {"t0ken", "postgresql://x:s3cret@127.0.0.1/x", "https://127.0.0.1/?k=1", "Bearer s1"}
 
 
 def test_state_is_locked_by_one_daemon_and_free_afterwards(tmp_path: Path) -> None:
@@ -117,6 +122,17 @@ def test_state_is_locked_by_one_daemon_and_free_afterwards(tmp_path: Path) -> No
         pass
     with state_lock(path):
         assert path.parent.stat().st_mode & 0o077 == 0
+
+
+def test_state_on_a_disk_that_knows_no_locks_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some file systems of the network: nobody is told of another Toban that there is not."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with state_lock(tmp_path / "state.db"):
+        pass
 
 
 def test_state_that_cannot_be_locked_stops_nothing(tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def configuration(cluster: Cluster) -> str:
 
 def heard(daemon: Daemon) -> list[tuple[str, str, str, str]]:
     """What the running daemon answers."""
-    answer = httpx.get(f"{daemon.url}/api/v1/events").json()
+    answer = httpx.get(f"{daemon.url}/api/v1/events", timeout=60).json()
     return [(one["kind"], one["subject"], one["before"], one["after"]) for one in answer]
 
 

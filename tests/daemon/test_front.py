@@ -6,7 +6,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC
 from pathlib import Path
 
@@ -16,8 +16,8 @@ from daemon.configuration.tree import Http, Tls
 from daemon.http import front as front_module
 from daemon.http.front import Front
 from daemon.world import World
-from tests.daemon.running import free_port
 from tests.daemon.serving import Told
+from tests.ports import free_port
 from toban.clock import SystemClock
 from toban.errors import ConfigurationError, UnavailableError
 
@@ -65,6 +65,8 @@ async def shown(front: Front) -> bytes:
     _, writer = await asyncio.open_connection(*front.address, ssl=context)
     seen: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
     return seen
 
 

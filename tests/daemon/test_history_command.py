@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import sqlite3
+from contextlib import closing
 from datetime import UTC
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+import structlog
 import typer
 from typer.testing import CliRunner, Result
 
@@ -52,6 +55,19 @@ def refused(config: Path, *words: str) -> TobanError:
     result = toban(config, *words)
     assert isinstance(result.exception, TobanError)
     return result.exception
+
+
+def test_history_command_tells_programs_the_answer_alone(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is to be said of a spoilt stretch goes to standard error."""
+    with closing(sqlite3.connect(config.parent / "state.db")) as connection:
+        hour = int(SystemClock().now()) // 3600 * 3600
+        place = "SELECT 0, ?, id, x'00' FROM series WHERE metric = 'toban_host_load1'"
+        connection.execute(f"INSERT INTO chunk (resolution, start, series_id, body) {place}", (hour,))
+        connection.commit()
+    monkeypatch.setattr(structlog, "is_configured", lambda: False)  # whatever tests came before in this process
+    done = toban(config, "toban_host_load1", "--since", "11m", "--json")
+    assert [series["name"] for series in json.loads(done.stdout)] == ["toban_host_load1"]
+    assert "history_chunk_spoilt" in done.stderr
 
 
 def test_history_command_draws_each_series(config: Path) -> None:

@@ -173,7 +173,6 @@ def test_values_are_found_by_pattern_and_target(client: Asking, world: World) ->
             "unit": "bytes",
         }
     ]
-    assert client.get("/api/v1/metrics?target=nobody").json() == []
 
 
 @pytest.mark.parametrize(
@@ -188,9 +187,77 @@ def test_what_tells_of_the_targets_wants_the_token(world: World, path: str) -> N
     assert asking.get("/healthz").status_code == 200
 
 
+@pytest.mark.parametrize("brought", ["bearer s3cret", "BEARER  s3cret", "Bearer s3cret"])
+def test_the_tokens_scheme_is_read_in_any_case(world: World, brought: str) -> None:
+    """As RFC 9110 has it."""
+    assert Asking(world, Secret("s3cret")).get("/metrics", headers={"authorization": brought}).status_code == 200
+
+
+@pytest.mark.parametrize("brought", ["s3cret", "Basic s3cret", "Bearer", "Bearers3cret", "Bearer s3cret x"])
+def test_a_token_brought_otherwise_is_none(world: World, brought: str) -> None:
+    """Nor is half of one."""
+    answer = Asking(world, Secret("s3cret")).get("/metrics", headers={"authorization": brought})
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+
+
+def test_a_token_may_be_of_any_letters(world: World) -> None:
+    """They come as UTF-8."""
+    brought = {"authorization": "Bearer 秘密".encode()}
+    assert Asking(world, Secret("秘密")).get("/metrics", headers=brought).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/api/v1/metrics", "/api/v1/locks", "/api/v1/advice/indexes"])
+def test_a_target_that_there_is_not_is_no_empty_answer(client: Asking, path: str) -> None:
+    """Whoever mistypes a name must not read that nothing is blocked."""
+    answer = client.get(f"{path}?target=nobody")
+    assert (answer.status_code, answer.json()["detail"]) == (404, "no target is called 'nobody'; see /api/v1/targets")
+    assert client.get(f"{path}?target=main").status_code == 200
+
+
+def test_what_stands_under_tobans_own_name_can_be_asked_for(client: Asking, world: World) -> None:
+    """Though no target is called so."""
+    world.current.accept(a_collection(a_sample(value=4.0), target="toban"), expires_at=float("inf"))
+    (found,) = client.get("/api/v1/metrics?target=toban").json()
+    assert (found["name"], found["value"]) == ("toban_test_value", 4.0)
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [("/metrics", "GET, HEAD"), ("/api/v1/silences", "GET, HEAD, POST"), ("/api/v1/alerts/x/ack", "POST")],
+)
+def test_what_may_be_done_at_an_address_is_said_whole(world: World, path: str, allowed: str) -> None:
+    """Also where one address has several routes."""
+    transport = httpx.ASGITransport(application(world, lambda: None))
+
+    async def put() -> httpx.Response:
+        async with httpx.AsyncClient(transport=transport, base_url="http://toban") as client:
+            return await client.put(path)
+
+    answer = asyncio.run(put())
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["detail"] == f"PUT is not for this address; there is {allowed}"
+
+
+@pytest.mark.parametrize(
+    ("accepted", "packed"), [("gzip;q=0", False), ("br, GZIP;q=0.5", True), ("gzip;q=0.000, *", False), ("*", False)]
+)
+def test_metrics_comes_compressed_to_nobody_who_refuses_it(client: Asking, accepted: str, *, packed: bool) -> None:
+    """A weight of nought is a refusal."""
+    answer = client.get("/metrics", headers={"accept-encoding": accepted})
+    assert (answer.headers.get("content-encoding") == "gzip") is packed
+
+
+def test_metrics_minds_no_words_of_its_scraper(client: Asking) -> None:
+    """Who scraped another exporter before sends its parameters along."""
+    assert client.get("/metrics?collect[]=activity").status_code == 200
+
+
 def test_an_unknown_path_is_a_problem_document(client: Asking) -> None:
-    """Also where no route is."""
-    assert client.get("/nowhere").json()["status"] == 404
+    """Also where no route is; it leads to those that there are."""
+    document = client.get("/nowhere").json()
+    assert (document["status"], document["title"]) == (404, "Not Found")
+    assert document["detail"].endswith("/api/v1/openapi.json describes those of the API")
 
 
 def test_values_tell_of_toban_itself_too(client: Asking, world: World) -> None:
@@ -209,6 +276,10 @@ def test_values_tell_of_toban_itself_too(client: Asking, world: World) -> None:
         ("/api/v1/history?metric=nothing", 404, "no series matches"),
         ("/api/v1/history?since=yesterday", 400, "neither a duration nor a time"),
         ("/api/v1/history?top=0", 400, "no number from 1 to 1000"),
+        (f"/api/v1/history?top={'9' * 5000}", 400, "no number from 1 to 1000"),
+        ("/api/v1/history?since=0001-01-01T00:00&metric=nothing", 404, "no series matches"),
+        ("/api/v1/history?metrics=pg_up", 400, "query: 'metrics' is not known (there are: metric, since, target, top)"),
+        ("/api/v1/targets?target=main", 400, "query: 'target' is not known (there is nothing to choose)"),
         ("/api/v1/statements?by=beauty", 400, "no order"),
         ("/api/v1/statements?top=many", 400, "no number from 1 to 1000"),
     ],

@@ -114,3 +114,13 @@ def test_value_is_written_as_the_library_writes_it(value: float) -> None:
     registry = CollectorRegistry()
     Gauge("toban_gauged", "Gauged.", registry=registry).set(value)
     assert generate_latest(registry).decode().split()[-1] == value_text(value)
+
+
+@pytest.mark.parametrize("letter", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\r"])
+def test_a_label_with_what_unicode_takes_for_a_lines_end_spoils_no_page(letter: str) -> None:
+    """Prometheus ends lines with a line feed alone. One odd label in a configuration would blind it for all targets."""
+    family = GaugeMetricFamily("toban_given", "Given.", labels=("team",))
+    family.add_metric((f"a{letter}b",), 1.0)
+    family.add_metric(("c",), 2.0)
+    page = plain(sections(Exposition(), Given(family))).decode()
+    assert page.split("\n")[2:] == [f'toban_given{{team="a{letter}b"}} 1.0', 'toban_given{team="c"} 2.0', ""]

@@ -1,7 +1,9 @@
 """Sockets that open, or say in one line why not."""
 
+import shutil
 import socket
 import stat
+import subprocess
 from contextlib import closing
 from pathlib import Path
 
@@ -69,6 +71,18 @@ def test_unix_socket_with_too_long_a_path_names_the_mend(tmp_path: Path) -> None
 def test_tls_problem_is_told_before_anything_is_opened(tmp_path: Path) -> None:
     """A missing file and one that is no certificate."""
     nothing = tmp_path / "nothing.pem"
-    assert "No such file" in tls_problem(nothing, nothing)
+    assert tls_problem(nothing, nothing) == f"{nothing}: No such file or directory"
     nothing.write_text("nonsense")
-    assert tls_problem(nothing, nothing)
+    assert f"{nothing} are no certificate and its key" in tls_problem(nothing, nothing)
+
+
+def test_tls_key_with_a_password_is_refused_and_nobody_is_asked_for_it(tmp_path: Path) -> None:
+    """OpenSSL would ask at the terminal, and the daemon wait there for ever."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl on this machine: apt-get install openssl")
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    options = ("-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-passout", "pass:secret")
+    words = [openssl, "req", *options, "-subj", "/CN=x", "-keyout", str(key), "-out", str(cert)]
+    subprocess.run(words, check=True, capture_output=True, timeout=60)
+    assert tls_problem(cert, key).startswith(f"{key}: the key wants a password")

@@ -1,21 +1,27 @@
 """`toban locks` as people and programs see it, with a daemon and without, and the same over HTTP."""
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from daemon.answers import asking
+from daemon.answers.locks import _show
 from daemon.documents_locks import lock_documents
+from daemon.watch import Ledger
 from tests.builders import a_collection, a_failure
 from tests.clusters import Cluster
 from tests.conftest import NewCluster
 from tests.daemon.commanding import Ended, toban
 from tests.daemon.serving import configured, serving
 from tests.waiting import eventually
+from toban.language import Language
 from toban.locks import LockSession
 from toban.outcomes import Reason
 
@@ -195,9 +201,14 @@ async def test_locks_are_the_daemons_where_one_runs(
     async with serving(configured(tmp_path, target, collect=only)) as daemon:
         found = await eventually(lambda: _served(daemon))
         assert [node["pid"] for node in found] == list(blocked)
-        assert (await daemon.get("/api/v1/locks?target=other")).json() == []
+        assert (await daemon.get("/api/v1/locks?target=other")).status_code == 404
         ended = await said(config, "locks", "--json")
         assert [node["pid"] for node in json.loads(ended.out)] == list(blocked)
+        new = '{name: new, kind: postgresql, dsn: "postgresql://127.0.0.1:1/x"}, '
+        rewrite(config, "targets: [", f"targets: [{new}")
+        ended = await said(config, "locks")  # written since the daemon read its configuration: nobody knows
+        assert (ended.status, ended.out.splitlines()[0]) == (1, "new: could not be asked: not tried yet")
+        rewrite(config, new, "")
     off = configured(tmp_path, target, collect={"locks": {"enabled": False}})
     async with serving(off) as daemon:
         await eventually(daemon.ready)
@@ -233,6 +244,25 @@ def test_documents_of_two_targets_do_not_mix() -> None:
     assert found == [("a", 1, 0, 1), ("a", 2, 1, 0), ("b", 1, 0, 1), ("b", 2, 1, 0)]
 
 
+def test_replay_of_a_standby_is_not_to_be_ended() -> None:
+    """It is no session: pg_terminate_backend would refuse; who waits for it has to wait, or to be pointed elsewhere."""
+    replay = replace(a_session(7), application="startup")
+    named = replace(a_session(8), application="startup", user="app")
+    nodes = lock_documents([("main", one) for one in (replay, named, a_session(9, "7"))])
+    assert {node["pid"]: node["run"] for node in nodes} == {7: "", 8: "SELECT pg_terminate_backend(8);", 9: ""}
+
+
+def test_several_prepared_blockers_are_told_apart() -> None:
+    """None of them has a pid: each goes by its name."""
+    first, second = (replace(a_session(0), key=f"prepared {name}", prepared=name) for name in ("a", "b"))
+    nodes = lock_documents([("main", one) for one in (first, second, a_session(9, "prepared a", "prepared b"))])
+    (waiter,) = [node for node in nodes if node["pid"] == 9]
+    assert (waiter["blocked_by"], waiter["blocked_by_prepared"]) == ([0, 0], ["a", "b"])
+    said = io.StringIO()
+    _show(nodes, {}, Language.EN, Console(file=said, width=200))
+    assert "also waits for a" in said.getvalue()
+
+
 async def test_ring_and_several_blockers_are_said(tmp_path: Path, config: Path, cluster: Cluster) -> None:
     """Who waits in a ring, and who waits for more than the one above it; before the first turn nothing is known."""
     target = {"name": "main", "kind": "postgresql", "dsn": cluster.dsn()}
@@ -240,7 +270,7 @@ async def test_ring_and_several_blockers_are_said(tmp_path: Path, config: Path, 
         await eventually(daemon.ready)
         watch = daemon.service.world.watches["main"]
         await watch.stop()
-        watch.ledgers["locks"].last_success_at = None
+        watch.up, watch.failure, watch.ledgers["locks"] = True, None, Ledger()  # whatever its first turns brought
         assert (await said(config, "locks")).err == "toban: target main: not tried yet\n"
         rows = (a_session(1, "2"), a_session(2, "1"), a_session(3), a_session(4, "2", "3"))
         collection = a_collection(collector="locks", rows=rows)

@@ -50,9 +50,21 @@ def test_file_takes_the_lines_instead_of_the_stream(tmp_path: Path) -> None:
     log.say.info("hello")
     assert log.text == ""
     assert [json.loads(line).get("event") for line in file.read_text().splitlines()] == [None, "hello"]
-    (tmp_path / "new.log").unlink(missing_ok=True)
-    Log(file=tmp_path / "new.log").say.info("hello")
-    assert not stat.S_IMODE((tmp_path / "new.log").stat().st_mode) & 0o137
+
+
+def test_file_of_our_making_is_readable_to_its_group_and_one_that_was_there_stays_as_it_was(tmp_path: Path) -> None:
+    """Also under the unit's umask, which would shut a log shipper out."""
+    there = tmp_path / "there.log"
+    there.touch()
+    there.chmod(0o600)
+    before = os.umask(0o077)
+    try:
+        for name in ("made.log", "there.log"):
+            Log(file=tmp_path / name).say.info("hello")
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("made.log", "there.log")] == [0o640, 0o600]
+    assert "hello" in there.read_text()
 
 
 def test_file_is_opened_again_after_logrotate(tmp_path: Path) -> None:
@@ -135,10 +147,11 @@ def test_stream_that_is_gone_ends_nothing() -> None:
 
 
 def test_stream_that_knows_only_ascii_gets_escapes() -> None:
-    """A locale of C does not make a Japanese name an error."""
+    """A locale of C does not make a Japanese name an error, nor a line of JSON something else."""
     raw = io.BytesIO()
-    Log(stream=io.TextIOWrapper(raw, encoding="ascii")).say.info("監視")
-    assert b'"event": "\\u76e3\\u8996"' in raw.getvalue()
+    Log(stream=io.TextIOWrapper(raw, encoding="ascii")).say.info("監視 é 😀")
+    assert b'"event": "\\u76e3\\u8996 \\u00e9 \\ud83d\\ude00"' in raw.getvalue()
+    assert json.loads(raw.getvalue())["event"] == "監視 é 😀"
 
 
 def test_value_that_cannot_be_told_ends_nothing() -> None:

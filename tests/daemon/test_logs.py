@@ -266,7 +266,7 @@ def test_no_color_is_honoured(value: str, coloured: bool) -> None:  # noqa: FBT0
 
 
 def test_libraries_take_the_same_way() -> None:
-    """Warnings of uvicorn, asyncio and Python itself are entries like ours; their chatter is not."""
+    """Warnings of asyncio and Python itself are entries like ours; their chatter is not, nor who knocks at our port."""
     log = Log()
     logging.getLogger("uvicorn.error").handlers.append(logging.StreamHandler(io.StringIO()))
     configure(stream=log.stream, environ={})
@@ -275,7 +275,8 @@ def test_libraries_take_the_same_way() -> None:
         logging.getLogger(name).warning("trouble in %s", name)
     warnings.simplefilter("always")
     warnings.warn("old way", DeprecationWarning, stacklevel=1)
-    assert [entry["event"] for entry in log.entries[:-1]] == [f"trouble in {name}" for name in LIBRARIES]
+    heard = [name for name in LIBRARIES if name != "uvicorn.error"]
+    assert [entry["event"] for entry in log.entries[:-1]] == [f"trouble in {name}" for name in heard]
     assert "DeprecationWarning: old way" in log.entries[-1]["event"]
 
 
@@ -319,7 +320,7 @@ def test_strays_are_logged(monkeypatch: pytest.MonkeyPatch) -> None:
 
     thread = threading.Thread(target=fail)
     thread.start()
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     Finalised().__class__  # noqa: B018 - made and dropped at once
     entries = eventually_sync(lambda: log.entries if len(log.entries) == 2 else None)
     assert entries is not None

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.pacing import LONGEST_STRETCH, Spending, after_failure, first_turn, next_turn, phase
+from daemon.pacing import LONGEST_STRETCH, Spending, after_failure, first_turn, next_turn, phase, stretched
 from toban.outcomes import Failure, Reason
 
 DENIED = Failure(reason=Reason.PRIVILEGE, detail="no")
@@ -16,7 +16,7 @@ def test_next_turn_comes_within_one_and_a_half_beats_and_not_at_once(
     now: float, every: float, offset: float, stretch: float
 ) -> None:
     """However late a turn ended, the next one is neither immediate nor far: missed beats are skipped."""
-    beat = every * stretch
+    beat = stretched(every, stretch)
     wait = next_turn(now=now, every_seconds=every, offset=offset, stretch=stretch).at - now
     assert beat * 0.49 <= wait <= beat * 1.51
 
@@ -56,6 +56,19 @@ def test_a_failing_pair_comes_later_and_later_up_to_ten_minutes() -> None:
     assert waits == [15, 30, 60, 120, 240, 480, 600, 600]
 
 
+def test_what_turns_seldom_is_tried_again_long_before_its_next_beat() -> None:
+    """One timeout of a survey of every six hours is mended before it is told, and what keeps failing is asked less."""
+    due = next_turn(now=0.0, every_seconds=21600, offset=0)
+    waits = [after_failure(due, now=0.0, every_seconds=21600, failure=DENIED, failures=n).at for n in range(1, 9)]
+    assert waits == [300, 600, 1200, 2400, 4800, 9600, 19200, 21600]
+
+
+def test_a_stretched_pair_that_fails_comes_no_sooner_than_its_beat() -> None:
+    """Failing is no way around the budget."""
+    due = next_turn(now=0.0, every_seconds=15, offset=0, stretch=20)
+    assert after_failure(due, now=0.0, every_seconds=15, failure=DENIED, failures=1).at == due.at == 300
+
+
 def test_a_target_that_is_down_is_tried_at_its_cadence() -> None:
     """The source backs off its attempts to connect by itself; the pair must not sleep through the return."""
     due = next_turn(now=0.0, every_seconds=15, offset=0)
@@ -92,6 +105,13 @@ def test_stretch_is_bounded() -> None:
     spending = Spending(0.6)
     spending.note(0.0, 1000.0)
     assert spending.stretch(1.0) == LONGEST_STRETCH
+
+
+@pytest.mark.parametrize(("every", "beat"), [(15, 300), (60, 1200), (300, 3900), (21600, 25200)])
+def test_stretch_puts_off_no_cadence_by_more_than_an_hour(every: float, beat: float) -> None:
+    """One dear minute does not move the next survey of every six hours to next week."""
+    assert stretched(every, LONGEST_STRETCH) == beat
+    assert stretched(every, 1.0) == every
 
 
 def test_no_budget_means_no_stretch() -> None:

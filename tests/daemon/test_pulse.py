@@ -77,6 +77,42 @@ def test_a_target_that_nobody_has_tried_for_long_is_overdue(manual_clock: Manual
     assert pulse.overdue() == []
 
 
+def test_a_target_that_was_put_off_is_not_overdue_before_its_time(manual_clock: ManualClock) -> None:
+    """What fails, or costs too much, is asked more rarely by Toban's own decision: no reason to be started anew."""
+    world = a_world(manual_clock, "main")
+    pulse = Pulse(world, FakeNotifier(), Language.EN)
+    hear(world, "main", failure=a_failure(Reason.PRIVILEGE))
+    (pair,) = world.watches["main"].pairs
+    pair.due_at = manual_clock.monotonic() + 600
+    manual_clock.advance(689)
+    assert pulse.overdue() == []
+    manual_clock.advance(2)
+    assert pulse.overdue() == ["main"]
+
+
+def test_a_target_whose_turns_may_take_long_is_given_the_time(manual_clock: ManualClock) -> None:
+    """Sizes of ten thousand tables, allowed five minutes: whoever shares the lane waits, and nothing is amiss."""
+    world = a_world(manual_clock)
+    collector = FakeCollector(FakeSource(), lambda: None, every=15, timeout=300)
+    world.watches["main"] = Watch("main", Kind.MARIADB, FakeSource(), [collector], budget_seconds=0, clock=manual_clock)
+    pulse = Pulse(world, FakeNotifier(), Language.EN)
+    manual_clock.advance(329)
+    assert pulse.overdue() == []
+    manual_clock.advance(2)
+    assert pulse.overdue() == ["main"]
+
+
+def test_a_target_that_nothing_asks_is_neither_overdue_nor_waited_for(manual_clock: ManualClock) -> None:
+    """Of a file only somebody's own SQL is wanted: whether it is up, nobody tries."""
+    world = a_world(manual_clock)
+    collector = FakeCollector(FakeSource(), lambda: None, name="custom")
+    collector.__dict__["asks"] = False
+    world.watches["main"] = Watch("main", Kind.SQLITE, FakeSource(), [collector], budget_seconds=0, clock=manual_clock)
+    manual_clock.advance(10_000)
+    assert Pulse(world, FakeNotifier(), Language.EN).overdue() == []
+    assert world.untried() == []
+
+
 async def test_watchdog_is_fed_while_targets_are_tried_and_starves_when_they_are_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -88,7 +124,7 @@ async def test_watchdog_is_fed_while_targets_are_tried_and_starves_when_they_are
     await eventually(lambda: notifier.said.count("WATCHDOG=1") > 2)
     await eventually(lambda: any(said.startswith("STATUS=targets answering: 0 of 1") for said in notifier.said))
     assert pulse.lag_seconds >= 0
-    world.watches["main"].tried_at = world.clock.monotonic() - 1000
+    world.watches["main"]._opened_at = world.watches["main"].tried_at = world.clock.monotonic() - 1000
 
     async def starved() -> bool:
         before = notifier.said.count("WATCHDOG=1")
@@ -97,4 +133,13 @@ async def test_watchdog_is_fed_while_targets_are_tried_and_starves_when_they_are
         return notifier.said.count("WATCHDOG=1") == before
 
     await eventually(starved)
+    running.cancel()
+
+
+async def test_watchdog_is_fed_in_time_also_where_its_patience_is_short() -> None:
+    """A drop-in may say `WatchdogSec=5`: our own beat would come too late, and systemd start us anew for ever."""
+    notifier = FakeNotifier()
+    notifier.watchdog_seconds = 0.002
+    running = asyncio.create_task(Pulse(a_world(SystemClock(), "main"), notifier, Language.EN).run())
+    await eventually(lambda: notifier.said.count("WATCHDOG=1") > 2)
     running.cancel()

@@ -13,7 +13,8 @@ from history.reading import open_reader
 from tests.clusters import Cluster
 from tests.conftest import NewCluster
 from tests.daemon.commanding import toban
-from tests.daemon.running import Daemon, free_port, running
+from tests.daemon.running import Daemon, running
+from tests.ports import free_port
 from tests.waiting import eventually_sync
 from toban.clock import SystemClock
 
@@ -24,6 +25,7 @@ QUICK = (
         f"{name}: {{every: 200ms}}" for name in ("identity", "activity", "databases", "locks", "replication", "wal")
     )
     + "}\n"
+    "alerts: {defaults: false}\n"  # a full disk or a busy machine is no news of the daemon
 )
 
 
@@ -54,7 +56,7 @@ def daemon(tmp_path: Path, postgres16: Cluster) -> Iterator[Daemon]:
 def test_the_daemon_shows_live_values_of_the_server_and_the_host(shared_daemon: Daemon) -> None:
     """From nothing to values in one command."""
     daemon = shared_daemon
-    assert daemon.value('pg_up{target="main"}') == 1
+    eventually_sync(lambda: daemon.value('pg_up{target="main"}') == 1)
     for name in ("pg_stat_database_xact_commit", "toban_host_memory_used_ratio", "pg_connections_used_ratio"):
         eventually_sync(daemon.shows(f"\n{name}{{"))
 
@@ -64,7 +66,8 @@ def test_sigterm_ends_the_daemon_with_zero_and_leaves_no_connection_and_no_socke
 ) -> None:
     """In good order: the server sees its sessions go, the local socket is gone, the history is closed."""
     assert daemon.stop() == 0
-    assert postgres16.psql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'toban'") == "0"
+    mine = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'toban'"
+    eventually_sync(lambda: postgres16.psql(mine) == "0")
     assert not (daemon.home / "state.sock").exists()
     assert daemon.told("stopped")
 
@@ -76,15 +79,15 @@ def test_a_server_that_is_killed_and_returns_is_down_and_up_again_and_its_counte
     cluster = new_cluster(15)
     with running(tmp_path, watching(cluster)) as daemon:
         up = 'pg_up{target="main"}'
-        assert daemon.value(up) == 1
+        eventually_sync(lambda: daemon.value(up) == 1)
         cluster.kill()
         eventually_sync(lambda: daemon.value(up) == 0)
-        assert "pg_stat_database_xact_commit{" not in daemon.metrics()
+        eventually_sync(lambda: "pg_stat_database_xact_commit{" not in daemon.metrics())
         cluster.start()
-        eventually_sync(lambda: daemon.value(up) == 1, within_seconds=30)
+        eventually_sync(lambda: daemon.value(up) == 1)
         eventually_sync(lambda: "pg_stat_database_xact_commit{" in daemon.metrics())
-        assert daemon.told("target down", target="main")
-        assert daemon.told("target up again", target="main")
+        eventually_sync(lambda: daemon.told("target down", target="main"))
+        eventually_sync(lambda: daemon.told("target up again", target="main"))
 
 
 def test_a_frozen_server_is_called_down_while_metrics_answer_and_no_connection_is_left_behind(
@@ -98,9 +101,9 @@ def test_a_frozen_server_is_called_down_while_metrics_answer_and_no_connection_i
     with running(tmp_path, target + timeouts) as daemon:
         cluster.freeze()
         eventually_sync(lambda: daemon.value('pg_up{target="main"}') == 0)
-        assert daemon.value("toban_loop_lag_seconds") is not None
+        eventually_sync(lambda: daemon.value("toban_loop_lag_seconds") is not None)
         cluster.thaw()
-        eventually_sync(lambda: daemon.value('pg_up{target="main"}') == 1, within_seconds=30)
+        eventually_sync(lambda: daemon.value('pg_up{target="main"}') == 1)
         mine = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'toban'"
         eventually_sync(lambda: int(cluster.psql(mine)) <= 2)
 
@@ -111,7 +114,7 @@ def test_a_target_that_is_down_at_the_start_is_tried_until_it_is_there(tmp_path:
     with running(tmp_path, watching(cluster)) as daemon:
         assert daemon.value('pg_up{target="main"}') == 0
         cluster.start()
-        eventually_sync(lambda: daemon.value('pg_up{target="main"}') == 1, within_seconds=30)
+        eventually_sync(lambda: daemon.value('pg_up{target="main"}') == 1)
 
 
 def test_a_blackholed_target_holds_up_no_other(tmp_path: Path, postgres15: Cluster, postgres16: Cluster) -> None:
@@ -126,8 +129,8 @@ def test_a_blackholed_target_holds_up_no_other(tmp_path: Path, postgres15: Clust
             for target in ("main", "second"):
                 series = f'toban_collect_last_success_timestamp_seconds{{collector="activity",target="{target}"}}'
                 for _ in range(5):
-                    before = daemon.value(series)
-                    assert before is not None
+                    eventually_sync(daemon.brings(series))
+                    before = daemon.value(series) or 0.0
                     eventually_sync(daemon.brings(series, beyond=before))
             assert daemon.value('pg_up{target="hole"}') == 0
             assert daemon.stop() == 0
@@ -163,7 +166,7 @@ def test_a_locked_table_in_every_database_makes_nobody_wait_and_is_told(
     finally:
         for holder in holders:
             holder.kill()
-            holder.wait(10)
+            holder.wait(60)
 
 
 def hold(cluster: Cluster, database: str) -> subprocess.Popen[bytes]:
@@ -179,11 +182,19 @@ def hold(cluster: Cluster, database: str) -> subprocess.Popen[bytes]:
 def test_at_most_two_connections_are_ever_held(shared_daemon: Daemon, postgres15: Cluster) -> None:
     """Counted from the server's side, over many turns."""
     daemon = shared_daemon
-    started = daemon.value('toban_collect_last_success_timestamp_seconds{collector="activity",target="main"}') or 0
     series = 'toban_collect_last_success_timestamp_seconds{collector="activity",target="main"}'
-    while (daemon.value(series) or 0) < started + 1:
-        seen = postgres15.psql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'toban'")
-        assert int(seen) <= 2
+    eventually_sync(daemon.brings(series))
+    begun = daemon.value(series) or 0.0
+
+    def seen() -> int:
+        return int(postgres15.psql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'toban'"))
+
+    def over() -> bool:
+        assert seen() <= 2
+        return daemon.brings(series, beyond=begun + 1)()
+
+    eventually_sync(lambda: seen() <= 2)  # sessions of a daemon before this one need a moment to go
+    eventually_sync(over)
 
 
 def test_sighup_takes_over_a_new_target_and_leaves_the_old_one_alone(
@@ -211,8 +222,8 @@ def test_a_bad_file_is_refused_with_its_errors_and_the_old_one_stays(
     refused = eventually_sync(lambda: daemon.told("configuration refused, the old one stays in force"))
     eventually_sync(lambda: len(daemon.told("configuration refused, the old one stays in force")) == 2)
     assert "tagets" in refused[0]["problem"]
-    assert daemon.value('pg_up{target="main"}') == 1
-    assert daemon.value('toban_reloads_total{result="refused"}') == 1
+    eventually_sync(lambda: daemon.value('pg_up{target="main"}') == 1)
+    eventually_sync(lambda: daemon.value('toban_reloads_total{result="refused"}') == 1)
     daemon.write(watching(postgres15))  # for whoever looks at it next
 
 
@@ -223,8 +234,13 @@ def test_the_listening_address_moves_with_a_reload(daemon: Daemon, postgres16: C
     daemon.write(watching(postgres16))
     daemon.signal(signal.SIGHUP)
     eventually_sync(lambda: daemon.value('pg_up{target="main"}') == 1)
+    eventually_sync(lambda: not listens(old))
+
+
+def listens(port: int) -> bool:
+    """Whether somebody does, there."""
     with closing(socket.socket()) as probe:
-        assert probe.connect_ex(("127.0.0.1", old)) != 0
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_a_second_daemon_on_the_same_state_is_refused(shared_daemon: Daemon) -> None:
@@ -254,7 +270,7 @@ def test_a_corrupt_state_file_is_set_aside_and_the_watch_goes_on(tmp_path: Path,
     """Nothing is lost: the old file lies beside the new one, and the status says so."""
     (tmp_path / "state.db").write_bytes(b"this is no database" * 1000)
     with running(tmp_path, watching(postgres15)) as daemon:
-        assert daemon.value('pg_up{target="main"}') == 1
+        eventually_sync(lambda: daemon.value('pg_up{target="main"}') == 1)
         assert list(tmp_path.glob("state.db.corrupt-*"))
         assert daemon.value("toban_history_trouble") == 1
 
@@ -266,7 +282,7 @@ def test_a_state_directory_that_cannot_be_made_stops_nothing(tmp_path: Path, pos
     daemon.config.write_text(daemon.config.read_text().replace(f"{tmp_path}/state.db", f"{tmp_path}/blocked/state.db"))
     daemon.start()
     try:
-        eventually_sync(lambda: daemon.value('pg_up{target="main"}') == 1, within_seconds=30)
+        eventually_sync(lambda: daemon.value('pg_up{target="main"}') == 1)
         assert daemon.value("toban_history_trouble") == 1
     finally:
         assert daemon.stop() == 0
@@ -294,8 +310,8 @@ def test_status_and_metrics_answer_from_the_running_daemon(shared_daemon: Daemon
     """Asked over the local socket, whose mode lets only the owner in."""
     daemon = shared_daemon
     assert oct((daemon.home / "state.sock").stat().st_mode & 0o777) == "0o600"
+    eventually_sync(lambda: toban("-c", daemon.config, "status").status == 0)
     status = toban("-c", daemon.config, "status")
-    assert status.status == 0, status.out + status.err
     assert "main" in status.out
     assert "daemon is not running" not in status.out
     assert "pg_connections_used_ratio" in toban("-c", daemon.config, "metrics", "pg_conn*").out
@@ -346,25 +362,22 @@ def test_under_systemd_the_daemon_says_ready_after_its_first_round_and_feeds_the
     with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as systemd:
         path = tmp_path / "notify"
         systemd.bind(str(path))
-        systemd.settimeout(20)
+        systemd.settimeout(60)
         with running(tmp_path, watching(postgres15), NOTIFY_SOCKET=str(path), WATCHDOG_USEC="30000000") as daemon:
-            heard = hear(systemd, "READY=1")
-            heard += hear(systemd, "WATCHDOG=1") + hear(systemd, "STATUS=")
+            hear(systemd, "READY=1")
+            hear(systemd, "STATUS=targets answering: 2 of 2")
+            hear(systemd, "WATCHDOG=1")
             daemon.signal(signal.SIGHUP)
             hear(systemd, "RELOADING=1")
             hear(systemd, "READY=1")
             daemon.stop()
             hear(systemd, "STOPPING=1")
-    assert any("targets answering: 2 of 2" in message for message in heard)
 
 
-def hear(systemd: socket.socket, wanted: str) -> list[str]:
+def hear(systemd: socket.socket, wanted: str) -> None:
     """Messages up to one that has this in it; the socket's timeout is the bound."""
-    heard = []
-    while True:
-        heard.append(systemd.recv(4096).decode())
-        if wanted in heard[-1]:
-            return heard
+    while wanted not in systemd.recv(4096).decode():
+        pass
 
 
 def test_the_page_has_nothing_that_promtool_complains_of(shared_daemon: Daemon) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,11 +13,12 @@ import pytest
 
 from daemon import service as serving_module
 from daemon.configuration.tree import Configuration
+from history import recording
 from history.recording import History
 from history.retention import Retention
 from tests.builders import a_collection, a_failure, a_sample
-from tests.daemon.running import free_port
 from tests.daemon.serving import configured, serving
+from tests.ports import free_port
 from tests.waiting import eventually
 from toban.clock import SystemClock
 from toban.errors import ConfigurationError, UnavailableError
@@ -153,6 +155,19 @@ async def test_a_refused_reload_leaves_everything_and_is_counted(tmp_path: Path)
         assert [said.partition("\n")[0] for said in started.notifier.said][-2:] == ["RELOADING=1", "READY=1"]
 
 
+async def test_a_configuration_is_read_beside_the_loop(tmp_path: Path) -> None:
+    """Its disk may hang: the watch goes on meanwhile."""
+    readers: list[threading.Thread] = []
+
+    def read() -> Configuration:
+        readers.append(threading.current_thread())
+        return configured(tmp_path)
+
+    async with serving(configured(tmp_path)) as started:
+        assert await started.service.reload(read)
+    assert readers != [threading.main_thread()]
+
+
 async def test_a_fault_of_our_own_in_a_reload_ends_nothing(tmp_path: Path) -> None:
     """Whatever a file makes of the reader: it is refused like any bad one, told without what looks like a secret."""
 
@@ -201,6 +216,23 @@ async def test_stop_does_not_wait_for_a_history_that_cannot_be_closed(
     assert started.told.of("the history did not close in time")
     assert started.notifier.closed
     await History.close(history)
+
+
+async def test_the_last_values_are_kept_however_long_the_rest_takes_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A receiver that hangs holds the alerts up to the very end: what was measured is on disk before."""
+    monkeypatch.setattr(recording, "COMMIT_SECONDS", 3600.0)
+    history = History(tmp_path / "state.db", SystemClock(), Retention())
+    async with serving(configured(tmp_path), history=history) as started:
+        await eventually(lambda: history._waiting)
+        with monkeypatch.context() as hanging:
+            hanging.setattr(started.service.duty, "stop", asyncio.Event().wait)
+            stopping = asyncio.create_task(started.service.stop())
+            await eventually(lambda: not history._waiting)
+            assert not stopping.done()
+            stopping.cancel()
+            await asyncio.wait({stopping})
 
 
 async def test_stop_comes_also_before_a_start_that_failed(tmp_path: Path) -> None:
@@ -268,7 +300,9 @@ async def test_components_tell_what_is_wrong_with_the_daemon_itself(tmp_path: Pa
         assert (found["history"].state, found["loop"].state) == (Health.WARNING, Health.OK)
         assert found["history"].reason
         assert started.told.of("no local socket")
-        started.service.world.watches["host"]._opened_at = started.service.world.watches["host"].tried_at = -1e9
+        watch = started.service.world.watches["host"]
+        await watch.stop()
+        watch._opened_at = watch.tried_at = watch.pairs[0].due_at = -1e9
         loop = next(c for c in started.service.world.status().components if c.name == "loop")
         assert (loop.state, loop.reason) == (Health.CRITICAL, "not tried: host")
 

@@ -195,6 +195,13 @@ def test_setup_refuses_what_is_no_dsn(dsn: str) -> None:
     assert dsn not in caught.value.line
 
 
+@pytest.mark.parametrize("role", ["", "x" * 64, "監" * 22])
+def test_setup_refuses_a_role_that_no_server_could_have_under_that_name(role: str) -> None:
+    """PostgreSQL would cut it, and the next look would not find what was made."""
+    with pytest.raises(UsageError, match="1 to 63 bytes"):
+        setup("postgresql://x@127.0.0.1:1/x", role=role, apply=True, as_json=False, language=Language.EN)
+
+
 @pytest.mark.integration
 def test_setup_prints_a_script_that_psql_can_run(new_cluster: NewCluster, capsys: pytest.CaptureFixture[str]) -> None:
     """The output as it is, fed to psql, leaves nothing to do; each statement has its reason above it."""

@@ -22,7 +22,7 @@ def manager(tmp_path: Path) -> Iterator[socket.socket]:
     """The service manager's end, at a path."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(str(tmp_path / "notify"))
-        listening.settimeout(5)
+        listening.settimeout(60)
         yield listening
 
 
@@ -57,7 +57,7 @@ def test_notifier_reaches_an_abstract_socket() -> None:
     """A name that begins with @ is in the abstract space; containers have it so."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(f"\0toban-test-{os.getpid()}")
-        listening.settimeout(5)
+        listening.settimeout(60)
         with closing(Notifier({"NOTIFY_SOCKET": f"@toban-test-{os.getpid()}"}, ManualClock())) as notifier:
             assert notifier.ready()
         assert listening.recv(4096) == b"READY=1"

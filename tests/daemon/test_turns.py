@@ -40,6 +40,17 @@ async def test_an_exception_becomes_the_reason_that_the_source_gives() -> None:
     assert reason_of(await pair.turn()) is None
 
 
+@pytest.mark.parametrize("asks", [True, False])
+async def test_a_failure_tells_of_the_target_only_where_that_was_asked(
+    monkeypatch: pytest.MonkeyPatch,
+    asks: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """A collector that asks somebody else finds no target down."""
+    monkeypatch.setattr(FakeCollector, "asks", asks)
+    turned = await a_pair(FakeCollector(FakeSource(), acting(OSError("refused")))).turn()
+    assert (reason_of(turned), turned.collection.down) == (Reason.UNREACHABLE, asks)
+
+
 async def test_a_late_turn_is_cancelled_and_the_target_called_deaf() -> None:
     """Nothing came back at all: unanswered."""
     pair = a_pair(FakeCollector(FakeSource(), hang))
@@ -105,6 +116,21 @@ async def test_waiting_for_the_lane_has_an_end(monkeypatch: pytest.MonkeyPatch) 
     assert reason_of(turned) is Reason.STUCK
 
 
+async def test_what_turns_seldom_waits_long_for_its_lane(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the first round all surveys come at once; the last in the queue would lose a beat of an hour."""
+    monkeypatch.setattr(turns, "LANE_WAIT_SECONDS", 0.001)
+    lane = asyncio.Lock()
+    await lane.acquire()
+    turning = asyncio.create_task(a_pair(FakeCollector(FakeSource(), some_findings, every=3600), lane=lane).turn())
+    done, _ = await asyncio.wait({turning}, timeout=0.05)
+    assert not done
+    released_at = SystemClock().now()
+    lane.release()
+    turned = await turning
+    assert reason_of(turned) is None
+    assert turned.collection.taken_at >= released_at  # not when it began to wait
+
+
 async def test_the_lane_is_free_again_after_a_turn_was_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """One pair that hangs holds up no other."""
     monkeypatch.setattr(turns, "GRACE_SECONDS", 0.01)
@@ -135,6 +161,29 @@ async def test_run_delivers_turn_after_turn_and_ends_when_cancelled() -> None:
     await asyncio.wait({running})
     assert len(delivered) == 2
     await eventually(cancelled.is_set)
+
+
+async def test_a_turn_that_nobody_can_take_is_not_the_last_one() -> None:
+    """Whoever stumbles over what a turn brought must not silence the collector for ever."""
+    collector = FakeCollector(FakeSource(), some_findings)
+
+    def stumble(_: Turned) -> None:
+        raise ZeroDivisionError
+
+    running = asyncio.create_task(a_pair(collector).run(stumble))
+    await eventually(lambda: collector.turns == 3)
+    assert not running.done()
+    running.cancel()
+
+
+async def test_a_collector_whose_source_cannot_explain_turns_again() -> None:
+    """A fault in finding the reason is lost with its turn alone."""
+    source = FakeSource()
+    source.__dict__["explain"] = None
+    collector = FakeCollector(source, lambda: OSError("refused"))
+    running = asyncio.create_task(a_pair(collector).run(lambda _: None))
+    await eventually(lambda: collector.turns == 3)
+    running.cancel()
 
 
 async def test_hurry_shortens_the_rest() -> None:

@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -52,6 +53,15 @@ def test_a_missing_privilege_is_no_reason_to_call_a_target_down() -> None:
     assert (verdict.state, verdict.reason) == (Health.WARNING, "a: denied")
 
 
+def test_a_refused_second_connection_does_not_take_the_target_down() -> None:
+    """All slots are taken, and the first connection says so: what it brings must not be dropped just then."""
+    watch = a_watch(a_named("a"), a_named("b"))
+    watch.note(a_collection(collector="a"))
+    watch.note(a_collection(collector="b", failure=replace(a_failure(Reason.FULL, detail="no slot"), partial=True)))
+    assert watch.standing().up is True
+    assert judge_target(watch.standing()).reason == "b: no slot"
+
+
 def test_what_a_host_does_not_offer_is_no_warning() -> None:
     """A container without /sys is fine as it is: the reason is told, and nobody is alarmed for ever."""
     watch = a_watch(a_named("a"))
@@ -70,6 +80,16 @@ def test_what_asks_nothing_of_the_target_says_nothing_of_it() -> None:
     watch.note(a_collection(collector="a", failure=a_failure(Reason.UNREACHABLE)))
     watch.note(a_collection(collector="b"))
     assert watch.standing().up is False
+
+
+def test_a_target_that_nothing_asks_is_as_well_as_what_is_measured_of_it() -> None:
+    """Neither up nor down, and no riddle for ever either: somebody's own SQL is all that is wanted of it."""
+    own = a_named("a")
+    own.__dict__["asks"] = False
+    watch = a_watch(own)
+    assert judge_target(watch.standing()).state is Health.OK
+    watch.note(a_collection(collector="a", failure=a_failure(Reason.QUERY, detail="no such table")))
+    assert (watch.standing().up, judge_target(watch.standing()).reason) == (None, "a: no such table")
 
 
 @pytest.mark.parametrize("reason", [Reason.STUCK, Reason.INTERNAL])
@@ -132,6 +152,18 @@ async def test_stop_does_not_wait_for_a_source_that_does_not_close(monkeypatch: 
     monkeypatch.setattr(source, "close", never)
     watch = a_watch(source=source)
     await watch.stop()
+    assert source.abandoned == 1
+
+
+async def test_a_source_that_stumbles_at_its_end_keeps_nobody_from_ending(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the alerts and the history behind it would not be written."""
+    source = FakeSource()
+
+    async def stumble() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(source, "close", stumble)
+    await a_watch(source=source).stop()
     assert source.abandoned == 1
 
 

@@ -254,6 +254,18 @@ async def test_book_keeps_a_bounded_number(path: Path, monkeypatch: pytest.Monke
     assert left == ["zzzzzzzz", "00000003", "00000004", "00000005"]
 
 
+async def test_book_begun_under_a_wrong_clock_keeps_what_it_is_given(path: Path) -> None:
+    """The first start was ten years ahead: what is over since is not ten years old."""
+    async with book_at(path, ManualClock()) as book:
+        store = await book._file.opened()
+        assert store is not None
+        await book._file.call(store.remember, "present_at", START + 3650 * DAY)
+        over = an_alert(state=State.RESOLVED, resolved_at=START)
+        assert await book.write(Page(alerts=(over,)))
+        await book.tend()
+        assert await book._file.call(lambda: store.connection.execute("SELECT count(*) FROM alert").fetchone()) == (1,)
+
+
 async def test_book_keeps_house_by_itself_and_tries_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`run` goes on after a fault of its own, and takes a file into use again that nobody writes to."""
     monkeypatch.setattr(book_module, "RETRY_SECONDS", 0.01)
@@ -273,3 +285,12 @@ async def test_book_keeps_house_by_itself_and_tries_again(path: Path, monkeypatc
 
 async def _fail() -> None:
     raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 0.0, 1e-300])
+async def test_book_finds_any_value_again(path: Path, value: float) -> None:
+    """What was no number is none after a restart, and no zero."""
+    async with book_at(path, ManualClock()) as book:
+        assert await book.write(Page(alerts=(an_alert(value=value),), notices=(a_notice(of={"value": value}),)))
+        found = await book.load()
+    assert [str(one.value) for one in (*found.alerts, found.notices[0].alert)] == [str(value)] * 2

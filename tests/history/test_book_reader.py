@@ -55,6 +55,8 @@ async def test_reader_tells_alerts_by_state_and_time(book: Book, path: Path) -> 
                 reader.alerts(until=START + 500),
                 reader.alerts(rule="disk_full", target="main", most=1),
                 reader.alerts(rule="other"),
+                reader.alerts(severity=Severity.CRITICAL),
+                reader.alerts(severity=Severity.WARNING, most=2),
                 reader.alerts(states=[]),
             )
         ]
@@ -66,6 +68,8 @@ async def test_reader_tells_alerts_by_state_and_time(book: Book, path: Path) -> 
         ["early000", "open0000"],
         ["late0000"],
         [],
+        [],
+        ["late0000", "early000"],
         [],
     ]
 

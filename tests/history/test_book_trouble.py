@@ -1,6 +1,7 @@
 """No disk brings an exception to whoever writes into the book; what can be kept is kept."""
 
 import asyncio
+import shutil
 import sqlite3
 import threading
 from contextlib import closing
@@ -15,10 +16,12 @@ from history.book.contract import Found, Page
 from history.book.store import BookStore
 from history.failures import VanishedStateError
 from history.migration import APPLICATION_ID
-from tests.alerting.notices import an_alert
+from tests.alerting.notices import a_notice, an_alert
 from tests.builders import ManualClock
 from tests.history.books import book_at
+from tests.mounts import read_only, small
 from tests.waiting import eventually
+from toban.alerts import Standing, State, What
 
 DAY = 86400.0
 
@@ -78,6 +81,62 @@ async def test_book_that_may_not_be_written_says_so(path: Path) -> None:
         assert await book.load() == Found()
         assert await book.pending(frozenset(), 1) == ()
         await book.tend()
+
+
+async def a_known_book(path: Path) -> None:
+    """One with an alert that somebody has acknowledged, a message in flight and an action in flight."""
+    async with book_at(path, ManualClock()) as book:
+        alerts = (an_alert(state=State.ACKNOWLEDGED, acknowledged_by="ops"),)
+        notices = (a_notice(standing=Standing.INFLIGHT), a_notice(what=What.ACTION, standing=Standing.INFLIGHT))
+        assert await book.write(Page(alerts=alerts, notices=notices))
+
+
+def told_again(found: Found) -> tuple[list[str], list[tuple[Standing, bool]]]:
+    """Who had acknowledged, and how the notices stand."""
+    return [one.acknowledged_by for one in found.alerts], [(one.standing, one.perhaps_sent) for one in found.notices]
+
+
+KNOWN = (["ops"], [(Standing.PENDING, True), (Standing.INFLIGHT, False)])
+
+
+async def test_book_that_is_locked_at_the_start_is_read_all_the_same(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else is writing: what is known is taken up, and nobody is woken twice."""
+    monkeypatch.setattr("history.book.store.BUSY_SECONDS", 0.01)
+    await a_known_book(path)
+    async with book_at(path, ManualClock()) as book:
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            assert told_again(await book.load()) == KNOWN
+            assert book.trouble is None
+        assert told_again(await book.load()) == KNOWN
+
+
+@pytest.mark.integration
+async def test_book_on_a_disk_that_is_read_only_is_read_all_the_same(path: Path) -> None:
+    """After an error the kernel mounts the disk read-only, and somebody starts the daemon again."""
+    await a_known_book(path)
+    with read_only(path.parent):
+        async with book_at(path, ManualClock()) as book:
+            assert told_again(await book.load()) == KNOWN
+            assert not await book.write(Page(alerts=(an_alert(),)))
+            assert book.trouble is not None
+            assert book.trouble.reason == "privilege"
+
+
+@pytest.mark.integration
+async def test_book_on_a_full_disk_is_read_at_the_start(tmp_path: Path) -> None:
+    """Killed while the disk was full, and started again: what was acknowledged stays so."""
+    with small(tmp_path / "disk", "1M") as disk:
+        path = book_path(disk / "state.db")
+        await a_known_book(path)
+        with closing(sqlite3.connect(path)) as reader:  # as a daemon that was killed, it leaves the log behind
+            assert reader.execute("SELECT count(*) FROM alert").fetchone() == (1,)
+            (disk / "rest").write_bytes(b"x" * shutil.disk_usage(disk).free)
+            async with book_at(path, ManualClock()) as book:
+                assert told_again(await book.load()) == KNOWN
+                assert not await book.write(Page(alerts=tuple(an_alert(f"{n:08}") for n in range(50))))
 
 
 async def test_book_that_is_corrupt_is_set_aside_and_takes_the_page(path: Path) -> None:

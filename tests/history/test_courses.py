@@ -138,3 +138,22 @@ def test_courses_that_are_too_many_are_left_out_until_old_ones_have_gone(monkeyp
     assert known(late - 2.0) == {"/a", "/b"}
     assert known(late) == {"/a", "/b"}
     assert known(late + courses_module.SWEEP_SECONDS) == {"/c"}
+
+
+def test_course_that_is_measured_seldom_is_fresh_for_longer() -> None:
+    """Two hours and a half of a series that comes by the hour; a quarter of an hour of one that comes by the minute."""
+    seldom, often = Course(), Course()
+    for number in range(3):
+        seldom.add(HOUR * (number + 1), 1.0)
+        often.add(HOUR * 3 - 60.0 * (2 - number), 1.0)
+    at = 3 * HOUR
+    assert [seldom.fresh(at + late, 900.0) for late in (2.5 * HOUR, 2.6 * HOUR)] == [True, False]
+    assert [often.fresh(at + late, 900.0) for late in (900.0, 901.0)] == [True, False]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_courses_take_numbers_alone(value: float) -> None:
+    """One NaN would make every mean of its hour one."""
+    courses = some_courses()
+    offered(courses, 0.0, value)
+    assert courses.of("main", USED.name) == {}

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from history.current import Current
 from tests.builders import a_collection, a_metric, a_sample
 from toban.outcomes import Failure, Reason
@@ -28,6 +30,14 @@ def test_a_target_that_goes_down_takes_all_its_values_along() -> None:
     current.accept(a_collection(a_sample(), target="other"), expires_at=9)
     current.accept(a_collection(target="main", collector="activity", failure=DOWN), expires_at=9)
     assert [target for target, _ in names(current)] == ["other"]
+
+
+def test_a_collector_that_does_not_ask_the_target_says_nothing_of_it() -> None:
+    """Somebody's own SQL that finds no slot left, or a history whose disk hangs, is no server that is down."""
+    current = Current()
+    current.accept(a_collection(a_sample(), target="main", collector="activity"), expires_at=9)
+    current.accept(replace(a_collection(target="main", collector="custom:x", failure=DOWN), asks=False), expires_at=9)
+    assert len(names(current)) == 1
 
 
 def test_a_failure_of_one_collector_leaves_the_last_values_until_they_expire() -> None:

@@ -266,3 +266,13 @@ def _use() -> StatementUse:
 
 def _many(clock: ManualClock, n: int) -> list[Sample]:
     return [commits(clock, float(n), f"db{number}").samples[0] for number in range(200)]
+
+
+async def test_housekeeping_sweeps_again_after_it_did_so_under_a_wrong_clock(state: Path, clock: ManualClock) -> None:
+    """What was swept in ten years is no reason to leave everything lying until then."""
+    async with recording(state, clock) as history:
+        store = await history._file.opened()
+        assert store is not None
+        await history._file.call(store.remember, "swept_at", clock.now() + 3650 * DAY)
+        await history.tend()
+        assert await history._file.call(store.fact, "swept_at") == clock.now()

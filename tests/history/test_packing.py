@@ -2,6 +2,8 @@
 
 import math
 import struct
+import tracemalloc
+import zlib
 
 import pytest
 from hypothesis import example, given
@@ -51,6 +53,36 @@ def test_packing_names_a_chunk_cut_short() -> None:
     whole = pack_readings([(at, float(at)) for at in range(100)])
     with pytest.raises(PackingError):
         unpack_readings(whole[: len(whole) // 2])
+
+
+_BITS = st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=4)
+
+
+@given(_BITS)
+@example([(0, 255), (1, 255), (2, 255), (3, 255)])  # a count for which no machine has the memory
+@example([(4, 0)])  # moments as what they never are
+def test_packing_refuses_a_chunk_with_spoilt_bytes_with_its_own_error(spoilt: list[tuple[int, int]]) -> None:
+    """Deflated bytes have no checksum: whatever a spoilt disk makes of them is readings or a PackingError."""
+    raw = bytearray(zlib.decompress(pack_readings([(at, at / 3) for at in range(40)]), -zlib.MAX_WBITS))
+    for place, byte in spoilt:
+        raw[place % len(raw)] = byte
+    try:
+        unpack_readings(zlib.compress(raw, 1, -zlib.MAX_WBITS))
+    except PackingError:
+        return
+
+
+def test_packing_takes_no_memory_for_a_spoilt_count() -> None:
+    """A count and a kind of column that ask for a hundred times the bytes there are: refused before."""
+    raw = bytearray(zlib.decompress(pack_readings([(0, 0.1)]), -zlib.MAX_WBITS))
+    raw[2], raw[4] = 0x40, 0  # four million numbers, each of eight bytes
+    tracemalloc.start()
+    try:
+        with pytest.raises(PackingError, match="4194305 numbers"):
+            unpack_readings(zlib.compress(raw, 1, -zlib.MAX_WBITS))
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_packing_names_a_chunk_of_another_kind() -> None:

@@ -2,13 +2,19 @@
 
 import asyncio
 import math
+import sqlite3
+from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from history import recording as recording_module
+from history.entries import Entry
 from history.reading import open_reader
 from history.recording import History
+from history.store import Store
 from tests.builders import START, ManualClock, a_collection, a_metric, a_sample
 from tests.recorded import FULL_HOUR, LOAD, commits, load, means, read, record, recording
 from tests.waiting import eventually
@@ -205,21 +211,72 @@ async def test_history_writes_by_itself_while_it_runs(
 async def test_history_survives_a_fault_of_its_own(
     state: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What cannot even be written costs its batch, not the writer."""
+    """What cannot even be written costs itself, neither its neighbours nor the writer."""
     monkeypatch.setattr(recording_module, "COMMIT_SECONDS", 0.01)
     history = await History.open(state, clock)
     running = asyncio.create_task(history.run())
     history.offer(load(clock, 2.0))
     history.offer(a_collection(a_sample(LOAD, 1.0, labels=("one too many",), taken_at=clock.now())))
-    await eventually(lambda: history.dropped == 2)
+    await eventually(lambda: history.dropped == 1)
+    clock.advance(15)
     history.offer(load(clock, 3.0))
-    await eventually(lambda: _count(state) == 1)
+    await eventually(lambda: _count(state) == 2)
     clock.advance(1)
-    assert means(read(state, "toban_host_load1", clock)) == [3.0]
+    assert means(read(state, "toban_host_load1", clock)) == [2.0, 3.0]
     assert not running.done()
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await history.close()
+
+
+async def test_history_loses_what_the_file_refuses_and_nothing_else(state: Path, clock: ManualClock) -> None:
+    """A cost that is no number: neither a reason to call the disk broken, nor to try it again for ever."""
+    async with recording(state, clock) as history:
+        history.offer(load(clock, 1.0))
+        history.offer(_statements(clock, (_use("1", calls=math.nan),)))
+        clock.advance(15)
+        history.offer(load(clock, 2.0))
+        assert await history.flush()
+        assert (history.trouble, history._waiting) == (None, deque())
+        clock.advance(1)
+        assert means(read(state, "toban_host_load1", clock)) == [1.0, 2.0]
+
+
+async def test_history_puts_back_what_it_had_no_disk_for_after_a_fault(
+    state: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault of our own, and then the disk fails under the first entry: both are written when it works again."""
+    faults: list[Exception] = [ValueError("ours"), sqlite3.OperationalError("disk I/O error")]
+    write = Store.write
+
+    def fail(store: Store, entries: Iterable[Entry]) -> int:
+        if faults:
+            raise faults.pop(0)
+        return write(store, entries)
+
+    monkeypatch.setattr(Store, "write", fail)
+    async with recording(state, clock) as history:
+        for value in (1.0, 2.0):
+            history.offer(load(clock, value))
+            clock.advance(15)
+        assert not await history.flush()
+        assert history._weight == 2
+        clock.advance(15)
+        assert await history.flush()
+        assert means(read(state, "toban_host_load1", clock)) == [1.0, 2.0]
+        assert (history.dropped, history._weight) == (0, 0)
+
+
+async def test_history_begun_under_a_wrong_clock_keeps_what_it_is_given(state: Path, clock: ManualClock) -> None:
+    """The first start was ten years ahead: what is measured since is not ten years old."""
+    async with recording(state, clock) as history:
+        store = await history._file.opened()
+        assert store is not None
+        await history._file.call(store.remember, "present_at", clock.now() + 3650 * 86400)
+        await record(history, clock, [1.0] * 10)
+        clock.advance(7200)
+        await history.tend()
+        assert means(read(state, "toban_host_load1", clock, back=3 * 3600, width=10_000)) == [1.0] * 10
 
 
 async def test_history_takes_nothing_after_its_close(state: Path, clock: ManualClock) -> None:
@@ -239,8 +296,10 @@ async def test_history_bounds_the_series_of_a_label_that_explodes(
         for name in ("a", "b", "c", "d", "e", "a"):
             history.offer(commits(clock, 1.0, name))
             clock.advance(1)
-        assert await history.flush()
+        with capture_logs() as said:
+            assert await history.flush()
         assert history.dropped == 2
+        assert [one["event"] for one in said] == ["history_full_of_series"]
         with open_reader(state) as reader:
             assert [name.labels for name in reader.names("*")] == [f'{{"datname":"{name}"}}' for name in "abc"]
 

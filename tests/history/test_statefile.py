@@ -6,16 +6,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from history import statefile
 from history.failures import explain
-from history.reading import open_reader
 from history.retention import RAW
 from history.store import set_aside
 from tests.builders import ManualClock
 from tests.recorded import FULL_HOUR, load, means, read, record, recording
 from tests.waiting import eventually
-from toban.errors import UnavailableError
 
 
 @pytest.fixture
@@ -75,8 +74,8 @@ async def test_statefile_with_spoilt_pages_is_set_aside(state: Path, clock: Manu
     assert len(list(state.parent.glob("state.db.corrupt-*"))) == 1
 
 
-async def test_statefile_with_a_chunk_that_cannot_be_unpacked_is_set_aside(state: Path, clock: ManualClock) -> None:
-    """SQLite sees nothing wrong with a spoilt chunk; the housekeeping that meets it does."""
+async def test_statefile_with_a_chunk_that_cannot_be_unpacked_loses_that_alone(state: Path, clock: ManualClock) -> None:
+    """SQLite sees nothing wrong with it: the other series, and the other hours of this one, are told as before."""
     async with recording(state, clock) as history:
         await record(history, clock, [1.0] * 3)
         store = await history._file.opened()
@@ -85,12 +84,14 @@ async def test_statefile_with_a_chunk_that_cannot_be_unpacked_is_set_aside(state
             f"INSERT INTO chunk (resolution, start, series_id, body) VALUES ({RAW.seconds}, {int(FULL_HOUR)}, 1, x'00')"
         )
         await history._file.call(lambda: store.connection.execute(bad).fetchall())
-        with open_reader(state) as reader, pytest.raises(UnavailableError, match="unpacked"):
-            reader.series("*", since=FULL_HOUR - 60, until=clock.now())
+        with capture_logs() as said:
+            assert means(read(state, "pg_stat_database_xact_commit", clock, back=60)) == [0.0] * 2
+        assert [one["event"] for one in said] == ["history_chunk_spoilt"]
         clock.advance(7200)
         await history.tend()
-        assert history.trouble is not None
-        assert history.trouble.reason == "corrupt"
+        assert history.trouble is None
+        for metric, told in (("toban_host_load1", [1.0] * 3), ("pg_stat_database_xact_commit", [0.0] * 2)):
+            assert means(read(state, metric, clock, back=7260, width=10_000)) == told
 
 
 async def test_statefile_is_set_aside_once_an_hour_at_most(state: Path, clock: ManualClock) -> None:

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import pkgutil
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,6 +88,28 @@ def test_tables_share_no_key() -> None:
     assert len(CATALOGUE) == sum(map(len, tables))
 
 
+def _written() -> tuple[set[str], list[re.Pattern[str]]]:
+    """The texts in the packages, and the forms of those that are made up of parts; the catalogue's own left out."""
+    whole, forms = set[str](), list[re.Pattern[str]]()
+    for path in modules():
+        if path.parent.name == "toban" and path.name.startswith("catalogue"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                whole.add(node.value)
+            elif isinstance(node, ast.JoinedStr) and isinstance(node.values[0], ast.Constant):
+                parts = (re.escape(str(one.value)) if isinstance(one, ast.Constant) else ".+" for one in node.values)
+                forms.append(re.compile("".join(parts)))
+    return whole, [form for form in forms if re.match(r"[a-z_]+\\\.", form.pattern)]
+
+
+def test_every_sentence_is_said_somewhere() -> None:
+    """A sentence that no code asks for is gone from the catalogue, too."""
+    whole, forms = _written()
+    idle = [key for key in CATALOGUE if key not in whole and not any(form.fullmatch(key) for form in forms)]
+    assert idle == []
+
+
 def test_code_asks_only_for_sentences_that_exist() -> None:
     """Every `say` in the packages names a key of the catalogue, and gives it the values that it takes."""
     assert [f"{path}: {fault}" for path in modules() for fault in faults(path.read_text())] == []
@@ -97,7 +120,7 @@ def test_code_asks_only_for_sentences_that_exist() -> None:
     [
         ('say("no.such", language)', "line 1: no key 'no.such'"),
         ('say("health.ok", language, a=1)', "line 1: ['health.ok'] want [] and do not take ['a']"),
-        ('say("status.since", language)', "line 1: ['status.since'] want ['since'] and do not take []"),
+        ('say("status.title", language)', "line 1: ['status.title'] want ['node'] and do not take []"),
         ('say(f"nothing.{x}", language)', "line 1: no key begins with 'nothing.'"),
         ('say(f"{x}", language)', "line 1: no key begins with ''"),
         ('say("health.ok" if x else "no.such", language)', "line 1: no key 'no.such'"),
@@ -109,7 +132,7 @@ def test_search_finds_a_faulty_call(source: str, fault: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "source", ['say(f"reason.{x}", language)', "say(key, language)", 'say("status.since", language, **x)', "say()"]
+    "source", ['say(f"reason.{x}", language)', "say(key, language)", 'say("status.title", language, **x)', "say()"]
 )
 def test_search_lets_a_good_call_pass(source: str) -> None:
     """A key made up of parts, or handed on, is not held against the code."""
@@ -125,8 +148,8 @@ def test_every_reason_has_its_phrase(reason: Reason, language: Language) -> None
 
 def test_say_puts_the_values_in() -> None:
     """Values stand where the sentence wants them, and braces in them are left alone."""
-    assert say("component.target", Language.EN, target="{main}") == "target {main}"
-    assert say("component.target", Language.JA, target="主系") == "監視対象 主系"
+    assert say("status.title", Language.EN, node="{main}") == "Toban on {main}"
+    assert say("status.title", Language.JA, node="主系") == "Toban(主系)"
 
 
 def test_say_raises_for_an_unknown_key() -> None:

@@ -167,6 +167,10 @@ def test_dsn_takes_another_database_with_the_same_login() -> None:
         "cannot reach postgresql://u:hun@ter/hunter2@h/d",
         "bad line: host=h password=hunter2 dbname=d",
         "bad line: password = 'hunter2 hunter2' dbname=d",
+        r"bad line: password='it\'s hunter2' dbname=d",
+        "started with PGPASSWORD=hunter2 pg_dump",
+        "at ALTER ROLE u PASSWORD 'a''b hunter2' LOGIN",
+        "at CREATE USER u IDENTIFIED BY 'hunter2'",
         "server said hunter2 and hunter2%20",
     ],
 )

@@ -20,6 +20,10 @@ CASES = {
     'select "it\'s" , "a""b", a$b$1 from "表"': 'select "it\'s" , "a""b", a$b$1 from "表"',
     "select 1 -- password: secret\n, b /* 'secret' /* nested */ secret */ from c": "select ?  \n, b   from c",
     "SET app.token = abcdef": "SET app.token = ?",
+    "BEGIN; SET LOCAL app.token = abcdef; select a": "BEGIN; SET LOCAL app.token = ?; select a",
+    "CREATE OR REPLACE FUNCTION f() RETURNS int SET app.token TO abc AS $$x$$": (
+        "CREATE OR REPLACE FUNCTION f() RETURNS int SET app.token TO ?"
+    ),
     "set session x.y to abc, def": "set session x.y to ?",
     "ALTER ROLE bob IN DATABASE d SET app.token TO abc": "ALTER ROLE bob IN DATABASE d SET app.token TO ?",
     "ALTER SYSTEM SET primary_conninfo = 'password=x'": "ALTER SYSTEM SET primary_conninfo = ?",

@@ -1,5 +1,7 @@
 """The verdict on the whole, and its reasons."""
 
+from dataclasses import replace
+
 import pytest
 
 from toban.status import Component, Health, PairStanding, TargetStanding, judge, judge_target
@@ -29,6 +31,8 @@ def a_pair(reason: str = "", detail: str = "", gaps: tuple[str, ...] = ()) -> Pa
             "activity: privilege; activity: timeout",
         ),
         (a_target(pairs=(a_pair(gaps=("relations: locked (1)",)),)), Health.OK, ""),
+        (a_target(pairs=(a_pair("version", "needs 14"),)), Health.WARNING, "needs 14"),
+        (replace(a_target(pairs=(a_pair("version", "needs 16"),)), last_success_at=NOW), Health.OK, ""),
         (a_target(), Health.OK, ""),
     ],
 )

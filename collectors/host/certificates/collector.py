@@ -124,6 +124,8 @@ class CertificatesCollector(Collector[HostMachine, CertificatesSettings]):
             left = one.read.ends_at - now
             values = {"source": one.source, "days": f"{abs(left) / DAY_SECONDS:.0f}"}
             subject = _short(one.read.subject)
+            if one.read.begins_at > now:
+                yield Finding(severity=Severity.WARNING, subject=subject, what="certificate_early", values=values)
             if left <= 0:
                 yield Finding(severity=Severity.CRITICAL, subject=subject, what="certificate_ended", values=values)
             elif left < self.settings.soon:
@@ -154,14 +156,18 @@ class CertificatesCollector(Collector[HostMachine, CertificatesSettings]):
         ask = {"starttls": settings.starttls, "server_name": name, "timeout_seconds": settings.timeout / 3}
         try:
             (read,), _ = read_certificates(shown_certificate(host, port, **ask))  # type: ignore[arg-type]  # all by name
-            why_not = mistrust(host, port, **ask, authorities=settings.authorities)  # type: ignore[arg-type]  # likewise
-        except (NoTlsError, NoCertificateError, OSError) as error:
+        except (NoTlsError, NoCertificateError, OSError, ValueError) as error:  # the last: a host that none can have
             return [], [self._gap(place, error)], None
+        seen = [Seen(source=place, read=read)]
+        try:
+            why_not = mistrust(host, port, **ask, authorities=settings.authorities)  # type: ignore[arg-type]  # likewise
+        except (NoTlsError, OSError) as error:  # when it ends is known all the same
+            return seen, [self._gap(f"trust in {place}", error)], None
         gaps = [_distrusted(place, why_not)] if why_not else []
         if not read.is_for(name):
             made_out = f"it is made out to {', '.join(read.names[:5]) or 'no name at all'}, not to {name}"
             gaps.append(_distrusted(place, printable(made_out)))
-        return [Seen(source=place, read=read)], gaps, not gaps
+        return seen, gaps, not gaps
 
     def _gap(self, what: str, error: Exception) -> Gap:
         failure = self._explain(error)
@@ -175,7 +181,8 @@ class CertificatesCollector(Collector[HostMachine, CertificatesSettings]):
         if isinstance(error, NoTlsError | ssl.SSLError):
             return Failure(reason=Reason.UNSUPPORTED, detail=detail, hint="is `starttls` right for this port?")
         if isinstance(error, FileNotFoundError):
-            return Failure(reason=Reason.NOT_FOUND, detail=detail)
+            missing = f"there is no file {self.settings.authorities}; is `authorities` right?"
+            return Failure(reason=Reason.NOT_FOUND, detail=detail if self.settings.endpoint is None else missing)
         if self.settings.endpoint is None or isinstance(error, StuckError):
             return self.source.explain(error)
         if isinstance(error, TimeoutError):

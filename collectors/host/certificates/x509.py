@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
-_PEM = re.compile(rb"-----BEGIN (X509 )?CERTIFICATE-----.*?-----END (X509 )?CERTIFICATE-----", re.DOTALL)
+_PEM = re.compile(rb"-----BEGIN (X509 )?CERTIFICATE-----[^-]*-----END (X509 )?CERTIFICATE-----")
 WILDCARD = "*."
 
 
@@ -21,7 +21,6 @@ class Read:
     begins_at: float
     ends_at: float
     names: tuple[str, ...]
-    self_signed: bool
 
     def is_for(self, host: str) -> bool:
         """Whether it was made out to this host: by its alternative names alone, as all clients of today have it."""
@@ -64,7 +63,6 @@ def _read(certificate: "Certificate") -> Read:
         begins_at=certificate.not_valid_before_utc.timestamp(),
         ends_at=certificate.not_valid_after_utc.timestamp(),
         names=_names(certificate),
-        self_signed=certificate.issuer == certificate.subject,
     )
 
 

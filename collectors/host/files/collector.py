@@ -1,6 +1,7 @@
 """Files and folders that somebody named: how much, how old, how large, what changed, and what is open to whom."""
 
 import glob
+import heapq
 import itertools
 import re
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from toban.printable import printable
 from toban.samples import Batch, Findings, Metric, Unit
 from toban.units import size_text
 
-MOST_STARTS = 1000
+MOST_STARTS = 10_000
 SHARE_OF_THE_TURN = 0.7  # of its time; the rest is for coming back
 MB = 1024**2
 _OCTAL = re.compile(r"0?[0-7]{3}")
@@ -105,6 +106,7 @@ class Survey:
     wrong: list[Finding] = field(default_factory=list)
     wrong_count: int = 0
     contents: Contents | None = None
+    beyond: bool = False  # the pattern names more places than are looked at
 
     @property
     def sums(self) -> Sums:
@@ -166,9 +168,11 @@ class FilesCollector(Collector[HostMachine, FilesSettings]):
 
         survey = self._survey
         if survey.walk is None:
-            starts = sorted(itertools.islice(glob.iglob(self.settings.path), MOST_STARTS))  # noqa: PTH207 - a pattern from the root
+            starts = heapq.nsmallest(MOST_STARTS + 1, glob.iglob(self.settings.path))  # noqa: PTH207 - a pattern from the root
             if not starts:
                 return True
+            survey.beyond = len(starts) > MOST_STARTS
+            del starts[MOST_STARTS:]
             survey.walk = Walk(
                 starts,
                 match=matching(self.settings.match),
@@ -178,6 +182,7 @@ class FilesCollector(Collector[HostMachine, FilesSettings]):
         if not survey.walk.go_on(is_time_up):
             return False
         if self.settings.changes or self.settings.secrets:
+            _keep_first(survey.files)
             survey.contents = read_contents(survey.files, secrets=self.settings.secrets, is_time_up=is_time_up)
         return True
 
@@ -190,8 +195,9 @@ class FilesCollector(Collector[HostMachine, FilesSettings]):
                 survey.wrong.append(found)
         if not file.is_folder:
             survey.files_count += 1
-            if len(survey.files) < MOST_FILES:
-                survey.files.append(file)
+            survey.files.append(file)
+            if len(survey.files) >= 2 * MOST_FILES:
+                _keep_first(survey.files)
 
     def _compare(self, survey: Survey) -> tuple[list[Event], list[Memory]]:
         if not self.settings.changes or survey.contents is None:
@@ -223,7 +229,7 @@ class FilesCollector(Collector[HostMachine, FilesSettings]):
         return [
             Finding(
                 severity=Severity.INFO,
-                subject=file.path,
+                subject=printable(file.path),
                 what="file_large",
                 values={"size": size_text(file.size_bytes), "limit": size_text(self.settings.large)},
             )
@@ -242,6 +248,7 @@ class FilesCollector(Collector[HostMachine, FilesSettings]):
                 sums.other_file_systems,
                 "the walk stays in the one it began in",
             ),
+            "places": (Reason.UNSUPPORTED, int(survey.beyond), f"the pattern names more than {MOST_STARTS}"),
             "contents": (Reason.PRIVILEGE, contents.refused, "Toban's user may not read them"),
             "contents of large files": (Reason.UNSUPPORTED, contents.too_large, "they are larger than 1 MB"),
             "contents of many files": (Reason.UNSUPPORTED, max(0, wanted - MOST_FILES), f"{MOST_FILES} files are read"),
@@ -263,6 +270,12 @@ class FilesCollector(Collector[HostMachine, FilesSettings]):
             hint="raise its `timeout`, or narrow its `path`",
         )
         return Findings(samples=last.samples, gaps=(*last.gaps, gap), rows=last.rows)
+
+
+def _keep_first(files: list[File]) -> None:
+    """By name: whichever the file system tells of first differs from day to day, and none of them has changed."""
+    files.sort(key=lambda file: file.path)
+    del files[MOST_FILES:]
 
 
 def _secrets(survey: Survey) -> list[list[Finding]]:

@@ -62,7 +62,7 @@ def _note_secrets(found: Contents, file: File, content: bytes) -> None:
             found.secrets.append(
                 Finding(
                     severity=Severity.CRITICAL if file.mode & stat.S_IROTH else Severity.WARNING,
-                    subject=f"{file.path}:{left.line}",
+                    subject=printable(f"{file.path}:{left.line}"),
                     what=f"secret_{left.kind}",
                     values={"mode": f"{file.mode:04o}"},
                 )
@@ -94,8 +94,12 @@ def known_from(text: str | None, path: str) -> Known | None:
 def changes(known: Known, now: Contents, at: float) -> tuple[Known, list[Event]]:
     """What was changed, added or removed since. What could not be read this time is taken to be as it was."""
     gone = {path for path in known.hashes if path not in now.hashes and not os.path.lexists(path)}
+    last = max(known.hashes, default="") if len(known.hashes) >= MOST_FILES else None
+    moved_up = {path for path in now.hashes if last is not None and path > last}  # others left, and made room for it
     after = {path: text for path, text in known.hashes.items() if path not in gone} | now.hashes
-    differing = sorted(path for path in known.hashes.keys() | after.keys() if known.hashes.get(path) != after.get(path))
+    differing = sorted(
+        path for path in (known.hashes.keys() | after.keys()) - moved_up if known.hashes.get(path) != after.get(path)
+    )
     events = [
         Event(
             kind=EventKind.FILE_CHANGED,

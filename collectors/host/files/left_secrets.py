@@ -9,7 +9,7 @@ _VALUE = r"""(?P<quote>["']?)(?P<value>[^\s"'#;,}]{4,})"""
 _NAME = r"(?:password|passwd|passphrase|secret|api_?key|secret_?key|access_?key|private_?key|auth_?token|token)"
 _ASSIGNED = re.compile(rf"""(?:^|[\s"'{{,;?&._-]){_NAME}["']?\s*(?:=>|[:=])\s*{_VALUE}""", re.IGNORECASE)
 _BY_BLANK = re.compile(rf"^\s*(?:requirepass|masterauth|bindpw)\s+{_VALUE}", re.IGNORECASE)
-_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s/:@\"']*:(?P<value>[^\s/@\"']+)@", re.IGNORECASE)
+_URL = re.compile(r"\b[a-z][a-z0-9+.-]{0,30}://[^\s/:@\"']*:(?P<value>[^\s/@\"']+)@", re.IGNORECASE)
 _PRIVATE_KEY = re.compile(r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----")
 _CLOUD_KEY = re.compile(r"(?<![A-Za-z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])")
 # Where the value stands elsewhere, or is none: a variable, a tag, a template, an example, a kind of password.

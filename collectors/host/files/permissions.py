@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 
 from collectors.host.files.walking import File
 from toban.findings import Finding, Severity
+from toban.printable import printable
 
 ROOT = 0
 OWNER_ONLY = 0o600
@@ -51,4 +52,4 @@ def _loose(file: File, most: int) -> Finding:
 
 
 def _finding(file: File, severity: Severity, what: str, **values: str) -> Finding:
-    return Finding(severity=severity, subject=file.path, what=what, values=values)
+    return Finding(severity=severity, subject=printable(file.path), what=what, values=values)

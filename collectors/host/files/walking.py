@@ -120,14 +120,14 @@ class Walk:
             self.sums.failed += 1
 
     def _count(self, path: str, status: os.stat_result) -> None:
+        if not self._match(os.path.basename(path)):  # noqa: PTH119 - a text, of which there are millions
+            return
         if status.st_nlink > 1:
             identity = status.st_dev, status.st_ino
             if identity in self._linked:
                 return
             if len(self._linked) < MOST_LINKED:
                 self._linked.add(identity)
-        if not self._match(os.path.basename(path)):  # noqa: PTH119 - a text, of which there are millions
-            return
         file, sums = _file(path, status), self.sums
         sums.files += 1
         sums.size_bytes += status.st_size

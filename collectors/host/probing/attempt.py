@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from toban.clock import Clock
 from toban.outcomes import Gap, Reason
+from toban.printable import printable
 
 SHOWN_CHARACTERS = 200
 DISTRUSTED = "certificate not trusted"
@@ -111,7 +112,7 @@ def fault_of(error: BaseException) -> Fault:
 
 
 def _shortened(error: BaseException) -> str:
-    return " ".join(str(error).split())[:SHOWN_CHARACTERS] or type(error).__name__
+    return printable(" ".join(str(error).split()))[:SHOWN_CHARACTERS] or type(error).__name__
 
 
 def _causes(error: BaseException | None, depth: int = 0) -> Iterator[BaseException]:

@@ -6,6 +6,7 @@ import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from collectors.backtracking import quickened
 from collectors.host.probing.attempt import Attempt, Fault, FaultError, Phase, fault_of
 from collectors.host.probing.settings import ProbesSettings
 from toban import __version__
@@ -24,9 +25,16 @@ _PHASES = {
 }
 
 
+class RootsError(OSError):
+    """Whom to trust cannot be read: no fault of the service's."""
+
+
 def trust_of(settings: ProbesSettings) -> ssl.SSLContext:
-    """Whom a client of this probe trusts. It reads files, so it is made once, in a thread."""
-    return _blind() if settings.insecure else ssl.create_default_context(cafile=settings.authorities)
+    """Whom a client of this probe trusts. It reads files, so it is made rarely, in a thread."""
+    try:
+        return _blind() if settings.insecure else ssl.create_default_context(cafile=settings.authorities)
+    except OSError as error:
+        raise RootsError(f"{settings.authorities} cannot be read; is `authorities` of the probe right?") from error
 
 
 async def attempt_http(settings: ProbesSettings, trust: ssl.SSLContext, attempt: Attempt, seconds: float) -> None:
@@ -130,7 +138,7 @@ async def _judge(settings: ProbesSettings, response: "httpx.Response", attempt: 
         raise FaultError(Fault(reason=Reason.UNEXPECTED, cause=cause, detail=f"expected {expected}"))
     if settings.body is not None:
         attempt.begin(Phase.TOTAL)
-        await _seek(re.compile(settings.body), response)
+        await _seek(re.compile(quickened(settings.body)), response)
 
 
 async def _seek(pattern: re.Pattern[str], response: "httpx.Response") -> None:

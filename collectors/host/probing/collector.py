@@ -101,4 +101,5 @@ class ProbesCollector(Collector[HostMachine, ProbesSettings]):
         if attempt.fault is not None and attempt.fault.cause == DISTRUSTED:
             shown = await distrusted_certificate(self.settings, self.settings.timeout * CERTIFICATE_SHARE)
             attempt.expires_at = ends_at(shown) if shown else None
+            self._trust = None  # its root may be new in the file since that was read
         return attempt

@@ -6,6 +6,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
+from collectors.backtracking import hangs
 from collectors.contract import EntrySettings
 from toban.config import AbsolutePath, misfit
 from toban.secrets import MASK, Secret
@@ -77,6 +78,8 @@ def _is_pattern(pattern: str) -> str:
         re.compile(pattern)
     except re.error as error:
         raise misfit(f"is no regular expression: {error.msg}") from None
+    if why := hangs(pattern):
+        raise misfit(why)
     return pattern
 
 

@@ -71,12 +71,16 @@ def programs_by_inode(proc: Path, wanted: Iterable[str]) -> dict[str, str]:
 
 def _sockets(folder: Path) -> Iterator[str]:
     try:
-        for descriptor in folder.iterdir():
-            target = os.readlink(descriptor)  # noqa: PTH115 - no path, a socket's name
-            if target.startswith(_SOCKET):
-                yield target[len(_SOCKET) : -1]
+        descriptors = os.listdir(folder)  # noqa: PTH208 - text, of which a busy server has very much
     except OSError:
         return  # another's process, or one that has just ended
+    for descriptor in descriptors:
+        try:
+            target = os.readlink(f"{folder}/{descriptor}")  # noqa: PTH115 - no path, a socket's name
+        except OSError:
+            continue  # closed meanwhile; the others are still there
+        if target.startswith(_SOCKET):
+            yield target[len(_SOCKET) : -1]
 
 
 def _name(process: Path) -> str:

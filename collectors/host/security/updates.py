@@ -9,9 +9,9 @@ from toban.outcomes import Failure, Reason
 
 TIMEOUT_SECONDS = 120.0
 APT = ("-s", "-o", "Debug::NoLocking=1", "--with-new-pkgs", "upgrade")
-DNF = ("-q", "-C", "updateinfo", "list", "security")
+DNF = ("-q", "-C", "updateinfo", "list", "--security")
 _APT_LINE = re.compile(r"^Inst (\S+) (?:\[(?P<present>\S+)\] )?\((?P<wanted>\S+) (?P<origins>[^)\[]*)")
-_DNF_LINE = re.compile(r"^(?P<advisory>\S+)\s+(?P<kind>\S+)\s+(?P<package>\S+)(?:\s+.*)?$")
+_DNF_LINE = re.compile(r"^(?P<advisory>\S+)\s+(?:security\s+)?\S+\s+(?P<package>\S+)(?:\s.*)?$")
 _ADVISORY = re.compile(r"[A-Z]+[A-Z0-9-]*-\d{4}[:-]\S+")
 _LISTS = (
     ("var/lib/apt/periodic", "update-success-stamp"),
@@ -20,6 +20,7 @@ _LISTS = (
     ("var/cache/libdnf5", "*/solv/*.solv"),
 )
 _NUMBERS = re.compile(r"\d+")
+_RELEASE = re.compile(r"[\d.+~-]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,10 @@ def parse_apt(output: str) -> Updates:
 
 
 def parse_dnf(output: str) -> Updates:
-    """The lines of `updateinfo list`: `ADVISORY SEVERITY/Sec. PACKAGE`; a package of two advisories counts once."""
+    """The lines of `updateinfo list`; a package of two advisories counts once.
+
+    `ADVISORY SEVERITY/Sec. PACKAGE` is dnf's, `ADVISORY security SEVERITY PACKAGE ISSUED` dnf5's.
+    """
     found = dict.fromkeys(
         match["package"]
         for match in map(_DNF_LINE.match, output.splitlines())
@@ -96,7 +100,8 @@ def reboot_wanted(root: Path, running: str) -> str:
 
 
 def _version(release: str) -> tuple[int, ...]:
-    return tuple(map(int, _NUMBERS.findall(release)))
+    """The numbers up to where a distribution's own words begin: 5.14.0-362.8.1 of 5.14.0-362.8.1.el9_3.x86_64."""
+    return tuple(map(int, _NUMBERS.findall(_RELEASE.match(release)[0])))  # type: ignore[index]  # it matches nothing too
 
 
 def _refusal(program: str, ran: Ran) -> Failure:

@@ -6,5 +6,6 @@ WHERE (:states IS NULL OR state IN (SELECT value FROM json_each(:states)))
     AND (:until IS NULL OR started_at < :until)
     AND (:rule IS NULL OR rule = :rule)
     AND (:target IS NULL OR target = :target)
+    AND (:severity IS NULL OR severity = :severity)
 ORDER BY started_at DESC, id DESC
 LIMIT :most

@@ -1,5 +1,6 @@
 """Claims about Alertmanager, some of them asked of a real one."""
 
+import asyncio
 import base64
 import json
 import shutil
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 
 from alerting.channels.alertmanager import MOST_AT_ONCE, labels
 from alerting.client import HttpWeb
+from alerting.web import Answer
 from tests.alerting import shapes
 from tests.alerting.alertmanagers import ABSENCE, PROGRAM, RealAlertmanager
 from tests.alerting.channels.opening import opened, settings_of
@@ -113,6 +115,7 @@ def test_alertmanager_labels_are_such_as_it_takes() -> None:
         "a_b_c": "1",
         "_9lives": "2",
         "_": "3",
+        "exported_alertname": "evil",
         "alertname": "disk",
         "target": "main",
         "severity": "info",
@@ -132,6 +135,36 @@ async def test_alertmanager_is_told_of_each_alert_of_a_digest(new_receiver: NewR
     assert receiver.requests[0].json[0]["annotations"]["summary"] == "x t0"
 
 
+async def test_alertmanager_is_told_of_a_channel_out_of_reach(new_receiver: NewReceiver, later: ManualClock) -> None:
+    """An alert of its own; of what was lost it would hear no more, and take it for over."""
+    receiver = await new_receiver(shapes.alertmanager)
+    receiver.script(TAKEN)
+    notice = a_notice(what=What.UNDELIVERED, receipt={"channel": "slack"}, detail="status 500")
+    letter = a_letter(notice, a_message(notice), digest=(a_notice(), a_notice()))
+    await opened(later, kind="alertmanager", url=receiver.url()).send(letter)
+    (alert,) = receiver.requests[0].json
+    assert alert["labels"] == {"alertname": "undelivered", "node": "db1", "channel": "slack", "severity": "critical"}
+    assert "status 500" in alert["annotations"]["description"]
+    assert (alert["startsAt"], alert["endsAt"] > NOW) == ("2026-11-18T11:07:40.000+00:00", True)
+
+
+async def test_alertmanager_is_told_of_no_alert_that_ends_before_it_begins(
+    new_receiver: NewReceiver, later: ManualClock
+) -> None:
+    """Somebody set the clock back meanwhile: it would refuse such an alert for good."""
+    receiver = await new_receiver(shapes.alertmanager)
+    (alert,) = await told(receiver, later, What.RESOLVED, state=State.RESOLVED, resolved_at=START - 3600)
+    assert alert["startsAt"] == alert["endsAt"] == "2026-11-18T10:06:40.000+00:00"
+
+
+def test_alertmanager_labels_of_a_series_hide_none_of_its_own() -> None:
+    """Two series that differ by such a label alone would be one alert."""
+    key = Key("x", "main", (("node", "n2"), ("severity", "high")))
+    found = labels(an_alert(key=key), "db1", Severity.WARNING)
+    assert (found["node"], found["exported_node"], found["exported_severity"]) == ("db1", "n2", "high")
+    assert found["severity"] == "warning"
+
+
 async def test_alertmanager_hears_again_of_all_that_is_open(new_receiver: NewReceiver, later: ManualClock) -> None:
     """In requests of a bounded size; of nothing, in none."""
     receiver = await new_receiver(shapes.alertmanager)
@@ -143,6 +176,45 @@ async def test_alertmanager_hears_again_of_all_that_is_open(new_receiver: NewRec
     letters = [a_letter(a_notice(an_alert(key=Key("x", f"t{n}"))), message) for n in range(MOST_AT_ONCE + 1)]
     assert (await channel.refresh(letters)).outcome is Outcome.SENT
     assert [len(request.json) for request in receiver.requests] == [MOST_AT_ONCE, 1]
+
+
+async def test_alertmanager_hears_nothing_of_an_alert_after_its_end(
+    new_receiver: NewReceiver, later: ManualClock
+) -> None:
+    """It ended while the round was being prepared: told as firing once more, it would fire for a quarter of an hour."""
+    receiver = await new_receiver(shapes.alertmanager)
+    receiver.script(TAKEN, TAKEN)
+    channel = opened(later, kind="alertmanager", url=receiver.url())
+    over = a_notice(an_alert(state=State.RESOLVED, resolved_at=START + 90), What.RESOLVED)
+    await channel.send(a_letter(a_notice(what=What.DIGEST), a_message(), digest=(over,)))
+    other = a_notice(an_alert(key=Key("x", "main"), episode="other000"))
+    assert (await channel.refresh([a_letter(), a_letter(other)])).outcome is Outcome.SENT
+    assert [alert["labels"]["alertname"] for alert in receiver.requests[1].json] == ["x"]
+    assert (await channel.refresh([a_letter()])).detail == "nothing is open"
+
+
+async def test_alertmanager_hears_of_an_end_only_after_the_round_that_is_under_way(
+    later: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two connections may overtake each other."""
+    channel = opened(later, kind="alertmanager", url="http://127.0.0.1:9")
+    gate, begun = asyncio.Event(), []
+
+    async def post(_url: str, *, body: bytes, **_: Any) -> Answer:  # noqa: ANN401 - as the web has it
+        begun.append(json.loads(body)[0]["endsAt"] > NOW)
+        await gate.wait()
+        return Answer(status=200, headers={}, body=b"")
+
+    monkeypatch.setattr(channel.web, "post", post)
+    round_ = asyncio.create_task(channel.refresh([a_letter()]))
+    over = a_notice(an_alert(state=State.RESOLVED, resolved_at=START + 90), What.RESOLVED)
+    end = asyncio.create_task(channel.send(a_letter(over)))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert begun == [True]
+    gate.set()
+    assert [(await task).outcome for task in (round_, end)] == [Outcome.SENT, Outcome.SENT]
+    assert begun == [True, False]
 
 
 async def test_alertmanager_that_is_away_is_not_asked_on(new_receiver: NewReceiver, later: ManualClock) -> None:

@@ -52,6 +52,8 @@ def test_answer_of_redirect_is_final_and_says_what_to_do() -> None:
         (an_answer(retry_after="-5"), 0.0),
         (an_answer(retry_after="Wed, 18 Nov 2026 11:07:40 GMT"), 60.0),
         (an_answer(retry_after="Wed, 18 Nov 2020 11:07:40 GMT"), 0.0),
+        (an_answer(retry_after="Wed, 18 Nov 2026 09:07:40 GMT", date="Wed, 18 Nov 2026 09:06:40 GMT"), 60.0),
+        (an_answer(retry_after="Wed, 18 Nov 2026 11:07:40 GMT", date="today"), 60.0),
         (an_answer(retry_after="soon"), None),
         (an_answer(retry_after="nan"), None),
         (an_answer(retry_after="inf"), None),
@@ -70,7 +72,7 @@ def test_answer_of_redirect_is_final_and_says_what_to_do() -> None:
     ],
 )
 def test_wait_is_read_from_header_and_body(answer: Answer, seconds: float | None) -> None:
-    """Seconds or a date, by header or in the body; the longest counts, an hour at most, and nonsense not at all."""
+    """Seconds, or a date by the receiver's clock, by header or in the body; the longest counts, an hour at most."""
     assert wait_seconds(answer, START) == seconds
     delivery = not_taken(answer, START)
     assert delivery is not None

@@ -86,4 +86,5 @@ def test_address_that_is_none_shows_nothing(url: str) -> None:
 
 def test_address_below_another() -> None:
     """With one slash between."""
+    assert WebUrl("http://a/b/?tenant=x").below("c").reveal() == "http://a/b/c?tenant=x"
     assert WebUrl("http://a/b/").below("c").reveal() == WebUrl("http://a/b").below("c").reveal() == "http://a/b/c"

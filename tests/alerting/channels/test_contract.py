@@ -176,6 +176,11 @@ def test_channels_can_all_be_configured() -> None:
         assert channel.settings_model.model_fields["kind"].default == channel.kind
 
 
+def test_channels_that_end_by_a_receipt_alone_are_known() -> None:
+    """An incident, or a message that is kept up to date: in a digest its end would never come."""
+    assert {channel.kind for channel in CHANNELS if channel.answers_apart} == {"pagerduty", "slack"}
+
+
 def test_channels_over_http_are_all_tried() -> None:
     """Here, with receivers that misbehave."""
     posting = {channel.kind for channel in CHANNELS if issubclass(channel, HttpChannel)}

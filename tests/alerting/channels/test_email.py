@@ -11,17 +11,17 @@ from pydantic import ValidationError
 from alerting.channels import CHANNELS
 from alerting.channels.email import Email, EmailSettings, address_of
 from alerting.channels.mail_form import mail
-from alerting.channels.taken import Taken
-from tests.alerting.channels.opening import a_full_message, opened, revealed, settings_of
+from tests.alerting.channels.mailing import a_channel
+from tests.alerting.channels.opening import a_full_message, revealed, settings_of
 from tests.alerting.letters import NASTY, a_letter, a_message, a_notice, an_alert
 from tests.alerting.mail_servers import LOGIN, Server, mail_server
 from tests.authority import Authority, Pair
-from tests.builders import START, ManualClock
+from tests.builders import START
+from tests.ports import free_port
 from toban.alerts import Key, Notice, Outcome, Severity, State, What
 from toban.language import Language
 
 DAY = 86400.0
-TO = ("dba@example.org", "Hanako <hanako@example.org>")
 
 
 @pytest.fixture(scope="module")
@@ -34,15 +34,6 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 def pair(authority: Authority) -> Pair:
     """The mail server's certificate."""
     return authority.pair("mail", ends_at=time.time() + 30 * DAY)
-
-
-def a_channel(server: Server, **more: Any) -> Email:  # noqa: ANN401 - as YAML has them
-    """The channel towards a server, in the clear where nothing else is said."""
-    written: dict[str, Any] = {"host": "127.0.0.1", "port": server.port, "tls": "none", "timeout": "5s"}
-    written |= {"from": "toban@example.org", "to": list(TO)}
-    channel = opened(ManualClock(now=START + 90), kind="email", **written | more)
-    assert isinstance(channel, Email)
-    return channel
 
 
 @pytest.mark.integration
@@ -171,52 +162,6 @@ async def test_hostile_text_adds_nothing_to_a_mail(text: str) -> None:
 
 
 @pytest.mark.integration
-async def test_greylisted_mail_is_tried_again() -> None:
-    """A server that says later is heard: the same mail, later."""
-    async with mail_server(expected=0) as server:
-        server.recipients = dict.fromkeys(("dba@example.org", "hanako@example.org"), "451 4.7.1 greylisted, try later")
-        delivery = await a_channel(server).send(a_letter())
-    assert delivery.outcome is Outcome.RETRY
-    assert delivery.detail == "2 of 2 recipients refused it: 451 4.7.1 greylisted, try later"
-
-
-@pytest.mark.integration
-async def test_one_recipient_refused_keeps_nobody_else_from_it() -> None:
-    """Who is not known there costs the others nothing, and is told of."""
-    async with mail_server() as server:
-        server.recipients = {"hanako@example.org": "550 5.1.1 no such user"}
-        delivery = await a_channel(server).send(a_letter())
-        assert server.taken[0].to == ["dba@example.org"]
-    assert delivery.outcome is Outcome.SENT
-    assert delivery.detail == "1 of 2 recipients refused it: 550 5.1.1 no such user"
-
-
-@pytest.mark.integration
-async def test_one_recipient_put_off_is_tried_alone() -> None:
-    """Who has it already is not sent it again because another server is slow to know us."""
-    async with mail_server(expected=2) as server:
-        channel = a_channel(server)
-        server.recipients = {"hanako@example.org": "450 4.2.0 greylisted"}
-        first = await channel.send(a_letter())
-        server.recipients = {}
-        second = await channel.send(a_letter())
-        assert [taken.to for taken in server.taken] == [["dba@example.org"], ["hanako@example.org"]]
-        assert server.taken[0].mail["Message-ID"] == server.taken[1].mail["Message-ID"]
-    assert (first.outcome, second.outcome) == (Outcome.RETRY, Outcome.SENT)
-    assert first.detail == "1 of 2 recipients refused it: 450 4.2.0 greylisted"
-
-
-@pytest.mark.integration
-async def test_mail_that_nobody_may_get_is_refused() -> None:
-    """All refused for good is refused for good; where one may take it later, it is tried later."""
-    async with mail_server(expected=0) as server:
-        server.recipients = dict.fromkeys(("dba@example.org", "hanako@example.org"), "550 5.1.1 no such user")
-        assert (await a_channel(server).send(a_letter())).outcome is Outcome.REFUSED
-        server.recipients["hanako@example.org"] = "450 later"
-        assert (await a_channel(server).send(a_letter())).outcome is Outcome.RETRY
-
-
-@pytest.mark.integration
 @pytest.mark.parametrize(
     ("answer", "outcome"),
     [("554 5.7.1 spam", Outcome.REFUSED), ("451 4.3.0 disk full", Outcome.RETRY), ("421 going down", Outcome.RETRY)],
@@ -252,6 +197,20 @@ async def test_mail_dropped_after_data_is_sent_again_with_the_same_id() -> None:
         assert server.taken[0].mail["Message-ID"] == server.taken[1].mail["Message-ID"]
     assert (first.outcome, second.outcome) == (Outcome.RETRY, Outcome.SENT)
     assert (first.detail, first.unsure) == (f"127.0.0.1:{server.port}: the server hung up", True)
+
+
+@pytest.mark.integration
+async def test_mail_cut_off_while_it_is_handed_over_may_have_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever breaks the connection then: the next attempt says that it is perhaps a repeat."""
+
+    async def cut(server: Any, message: bytes, **_: Any) -> None:  # noqa: ANN401 - as aiosmtplib has them
+        server.handed = True
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr("alerting.channels.email._Server.data", cut)
+    async with mail_server(expected=0) as server:
+        delivery = await a_channel(server).send(a_letter())
+    assert (delivery.outcome, delivery.unsure) == (Outcome.RETRY, True)
 
 
 @pytest.mark.integration
@@ -308,13 +267,9 @@ async def test_server_that_is_not_there_is_tried_again(unused_port: int) -> None
 
 
 @pytest.fixture
-async def unused_port() -> int:
-    """A port at which nobody listens any more."""
-    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
-    port: int = server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
-    return port
+def unused_port() -> int:
+    """A port at which nobody listens."""
+    return free_port()
 
 
 BASE = {"kind": "email", "host": "smtp.example.org", "from": "toban@example.org", "to": "dba@example.org"}
@@ -382,14 +337,3 @@ def test_every_notice_makes_a_mail(what: What, severity: Severity) -> None:
     body = made.get_body(("html",))
     assert body is not None
     assert ("and 2 more" in body.get_content()) == (what is What.DIGEST)
-
-
-def test_memory_of_who_has_it_is_bounded() -> None:
-    """A thousand mails that are half taken are remembered, not more; the newest of them."""
-    taken = Taken()
-    for at in range(1500):
-        taken.remember(str(at), frozenset({"dba@example.org"}))
-    assert taken.by("1499") == {"dba@example.org"}
-    assert taken.by("499") == frozenset()
-    taken.forget("1499")
-    assert taken.by("1499") == frozenset()

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -130,17 +131,47 @@ async def test_pagerduty_event_of_anything_keeps_its_sizes(new_receiver: NewRece
     assert told["payload"]["source"] == "db1"
 
 
-async def test_pagerduty_digests_are_one_incident(new_receiver: NewReceiver) -> None:
-    """By the node and the channel, whichever alerts are in it; it ends when all in it are over."""
+async def test_pagerduty_digest_is_an_incident_of_its_own(new_receiver: NewReceiver) -> None:
+    """One that was acknowledged would swallow the next in silence; the same digest again is the same incident."""
+    receiver = await new_receiver(shapes.pagerduty)
+    receiver.script(TAKEN, TAKEN, TAKEN)
+    over = a_notice(an_alert(state=State.RESOLVED, resolved_at=1_795_000_100.0), What.RESOLVED)
+    channel = opened(kind="pagerduty", routing_key=ROUTING_KEY, url=receiver.url())
+    for key, digest in (("a", (a_notice(), over)), ("a", (a_notice(), over)), ("b", (over, over))):
+        await channel.send(a_letter(a_notice(what=What.DIGEST, key=key), a_message(), digest=digest))
+    first, again, second = (request.json for request in receiver.requests)
+    assert first["dedup_key"] == again["dedup_key"]
+    assert len({first["dedup_key"], second["dedup_key"], KEY}) == 3
+    assert (first["event_action"], second["event_action"]) == ("trigger", "resolve")
+
+
+async def test_pagerduty_is_paged_of_a_channel_out_of_reach(new_receiver: NewReceiver) -> None:
+    """Whatever became of the alert that was lost there: it ends no incident, and is no part of one."""
     receiver = await new_receiver(shapes.pagerduty)
     receiver.script(TAKEN, TAKEN)
     over = a_notice(an_alert(state=State.RESOLVED, resolved_at=1_795_000_100.0), What.RESOLVED)
+    told = replace(over, what=What.UNDELIVERED, receipt={"channel": "slack"})
     channel = opened(kind="pagerduty", routing_key=ROUTING_KEY, url=receiver.url())
-    for digest in ((a_notice(), over), (over, over)):
-        await channel.send(a_letter(a_notice(what=What.DIGEST), a_message(), digest=digest))
-    first, second = (request.json for request in receiver.requests)
-    assert first["dedup_key"] == second["dedup_key"] != KEY
-    assert (first["event_action"], second["event_action"]) == ("trigger", "resolve")
+    for digest in ((over,), ()):
+        await channel.send(a_letter(told, digest=digest))
+    for request in receiver.requests:
+        assert request.json["event_action"] == "trigger"
+        assert request.json["dedup_key"] != KEY
+
+
+@pytest.mark.parametrize("what", [What.LAPSED, What.WORSENED])
+async def test_pagerduty_rings_anew_when_an_acknowledgement_has_lapsed(new_receiver: NewReceiver, what: What) -> None:
+    """An incident that is acknowledged there takes another trigger without a sound: it is ended, and begun again."""
+    receiver = await new_receiver(shapes.pagerduty)
+    receiver.script(TAKEN, TAKEN)
+    assert (await sent(receiver, what, acknowledged_at=1_795_000_000.0)).outcome is Outcome.SENT
+    assert [(one.json["event_action"], one.json["dedup_key"]) for one in receiver.requests] == [
+        ("resolve", KEY),
+        ("trigger", KEY),
+    ]
+    receiver.script(Reply(status=500))
+    assert (await sent(receiver, what, acknowledged_at=1_795_000_000.0)).outcome is Outcome.RETRY
+    assert len(receiver.requests) == 3
 
 
 def test_pagerduty_is_asked_where_it_lives() -> None:

@@ -93,7 +93,10 @@ async def test_slack_token_posts_and_keeps_the_receipt(new_receiver: NewReceiver
 
 @pytest.mark.parametrize(
     ("what", "loud"),
-    [(What.ESCALATED, True), (What.WORSENED, True), (What.ACKNOWLEDGED, False), (What.RESOLVED, False)],
+    [
+        *((What.ESCALATED, True), (What.WORSENED, True), (What.NO_DATA, True)),
+        *((What.ACKNOWLEDGED, False), (What.RESOLVED, False)),
+    ],
 )
 async def test_slack_keeps_an_episode_together(new_receiver: NewReceiver, what: What, *, loud: bool) -> None:
     """What follows goes into the thread, what is grave into the channel too; the first message is renewed."""
@@ -129,12 +132,14 @@ async def test_slack_reply_that_waits_leaves_the_first_message(new_receiver: New
     assert delivery == Delivery(outcome=Outcome.RETRY, detail="ratelimited", after_seconds=12)
 
 
-async def test_slack_thread_that_is_gone_is_left(new_receiver: NewReceiver) -> None:
-    """Somebody deleted the first message: it is told all the same."""
+@pytest.mark.parametrize("error", ["thread_not_found", "restricted_action_thread_locked", "channel_not_found"])
+async def test_slack_thread_that_is_gone_is_left(new_receiver: NewReceiver, error: str) -> None:
+    """Somebody deleted or locked it, or the channel is another one by now: it is told all the same."""
     receiver = await new_receiver(shapes.slack_api)
-    receiver.script(said(ok=False, error="thread_not_found"), posted())
+    receiver.script(said(ok=False, error=error), posted())
     assert (await by_token(receiver, What.RESOLVED, thread=THREAD)).outcome is Outcome.SENT
     assert "thread_ts" not in receiver.requests[1].json
+    assert receiver.requests[1].json["channel"] == "#ops"
 
 
 async def test_slack_digest_stands_for_itself(new_receiver: NewReceiver) -> None:

@@ -16,6 +16,7 @@ from tests.alerting.channels.opening import a_full_message, opened, settings_of
 from tests.alerting.conftest import NewReceiver
 from tests.alerting.letters import NASTY, a_letter, a_message, a_notice, an_alert
 from tests.alerting.receivers import HANGS, Receiver, Reply
+from tests.builders import START, ManualClock
 from toban.alerts import Delivery, Key, Outcome, State, What
 from toban.language import Language
 from toban.printable import ACTING
@@ -101,6 +102,24 @@ async def test_call_says_what_the_operator_wrote(new_receiver: NewReceiver) -> N
     assert form(receiver)["Twiml"] == own
 
 
+def test_telephone_is_told_that_it_may_have_rung_before() -> None:
+    """Twilio knows no key, and neither a text message nor a call has a foot to say it in."""
+    assert sms(a_message(), repeat=True).startswith("(possible repeat) CRITICAL main: connections 97.0 %\n")
+    assert sms(a_message(language=Language.JA), repeat=True).startswith("(再送の可能性あり) 【重大】main: ")
+    assert ">possible repeat. CRITICAL main" in twiml(a_message(), repeat=True)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("via", ["sms", "voice"])
+async def test_message_that_may_have_gone_out_says_so(new_receiver: NewReceiver, via: str) -> None:
+    """It was in flight when the daemon died."""
+    receiver = await new_receiver(shapes.twilio)
+    receiver.script(taken(SIDS[0]))
+    channel = opened(**BASE | {"api_url": receiver.url(""), "to": "+819012345678", "via": via})
+    await channel.send(a_letter(a_notice(perhaps_sent=True)))
+    assert "possible repeat" in form(receiver)["Body" if via == "sms" else "Twiml"]
+
+
 def test_call_can_gather_a_key() -> None:
     """Where there is somebody to tell the key to, the call asks for one."""
     gather = WebUrl('https://example.org/key?a=1&b="2"')
@@ -127,7 +146,18 @@ async def test_receiver_who_was_told_is_not_told_again(new_receiver: NewReceiver
     first, second = await channel.send(a_letter()), await channel.send(a_letter())
     assert (first.outcome, first.detail) == (Outcome.RETRY, "1 of 2 receivers: status 503")
     assert (second.outcome, second.receipt) == (Outcome.SENT, {"sid": SIDS[1]})
+    assert (first.unsure, first.partly) == (True, True)
     assert [form(receiver, number)["To"] for number in range(3)] == [*BASE["to"], BASE["to"][1]]
+
+
+@pytest.mark.integration
+async def test_receiver_who_is_put_off_for_long_holds_up_nobody(new_receiver: NewReceiver) -> None:
+    """What follows waits for a quarter of an hour behind one that could not be told, and no longer."""
+    receiver = await new_receiver(shapes.twilio)
+    receiver.script(taken(SIDS[0]), Reply(status=503))
+    channel = opened(ManualClock(START + 60 + 900), **BASE | {"api_url": receiver.url("")})
+    delivery = await channel.send(a_letter())
+    assert (delivery.outcome, delivery.detail) == (Outcome.SENT, "1 of 2 receivers: status 503")
 
 
 @pytest.mark.integration

@@ -125,6 +125,13 @@ def test_webhook_status_is_one_of_three(what: What, state: State, status: str) -
     assert document(a_letter(a_notice(an_alert(state=state), what)))["status"] == status
 
 
+def test_webhook_tells_of_a_channel_out_of_reach_as_of_trouble() -> None:
+    """Although the alert that was lost there is over by now."""
+    over = a_notice(an_alert(state=State.RESOLVED, resolved_at=START), What.RESOLVED)
+    told = document(a_letter(a_notice(over.alert, What.UNDELIVERED), digest=(over,)))
+    assert (told["status"], told["ended_at"], told["alerts"][0]["status"]) == ("firing", None, "resolved")
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_webhook_value_that_is_no_number_is_null(value: float) -> None:
     """JSON has no others."""

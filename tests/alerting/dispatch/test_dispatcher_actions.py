@@ -8,6 +8,7 @@ import pytest
 
 from tests.alerting.fakes import REFUSED, Desk, FakeChannel, Stage, kept
 from tests.alerting.notices import a_notice
+from tests.builders import ManualClock
 from tests.waiting import eventually
 from toban.alerts import Action, Delivery, Notice, Outcome, Severity, Standing, What
 
@@ -28,6 +29,15 @@ async def test_action_is_done_once_and_its_outcome_kept(stage: Stage) -> None:
     assert [one.standing for one in stage.desk.deeds] == [Standing.INFLIGHT]
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_action_at_work_is_no_message_that_waits(stage: Stage, clock: ManualClock) -> None:
+    """A backup of two hours says nothing of the outbox; what waits beside it does."""
+    await stage.offer(an_action())
+    clock.advance(7200.0)
+    assert (stage.dispatcher.standing.pending, stage.dispatcher.standing.oldest_seconds) == (1, 0.0)
+    stage.dispatcher.offer([a_notice(channel="nobody", created_at=clock.now() - 10)])
+    assert stage.dispatcher.standing.oldest_seconds == 10.0
 
 
 async def test_action_that_was_interrupted_is_not_begun_again(stage: Stage, mail: FakeChannel) -> None:

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from tests.alerting.fakes import RETRY, FakeChannel, Stage, kept, many
+from tests.alerting.fakes import RETRY, SENT, FakeChannel, Stage, kept, many
 from tests.alerting.notices import a_notice
 from tests.builders import ManualClock
-from toban.alerts import Severity, Standing
+from toban.alerts import Delivery, Severity, Standing
 
 CRITICAL = {"severity": Severity.CRITICAL}
 
@@ -26,6 +26,22 @@ async def test_notices_go_out_while_the_book_is_in_trouble(stage: Stage, slack: 
     await stage.offer(a_notice("0000000b"))
     await stage.settle()
     assert slack.letters[1].notice.kept
+
+
+async def test_notice_that_was_sent_is_not_taken_up_again_out_of_an_old_book(stage: Stage, slack: FakeChannel) -> None:
+    """The disk took no note of its end; until it does, the book is not believed."""
+
+    async def fill(_: object) -> Delivery:
+        stage.book.refuses = True
+        return SENT
+
+    slack.script.append(fill)
+    await stage.offer(notice := a_notice())
+    await stage.settle()
+    stage.dispatcher._more_in_book = True
+    await stage.pass_time(60.0)
+    assert kept(stage, notice).standing is Standing.INFLIGHT
+    assert len(slack.letters) == 1
 
 
 async def test_book_that_was_begun_anew_hears_what_waits(stage: Stage, slack: FakeChannel) -> None:

@@ -135,3 +135,43 @@ async def test_episode_in_two_digests_waits_for_both(stage: Stage, slack: FakeCh
     for _ in range(4):
         await stage.pass_time(60.0)
     assert [letter.notice.what.value for letter in slack.letters] == ["digest"] * 4 + ["repeated"]
+
+
+async def test_new_trouble_in_a_digest_is_told_though_the_first_was_not(stage: Stage, slack: FakeChannel) -> None:
+    """Acknowledged before it could be sent, lapsed in a storm: it belongs in the digest."""
+    stage.desk.overtaken["lapsed00"] = "acknowledged by ops meanwhile"
+    await stage.offer(a_notice("lapsed00"))
+    await stage.settle()
+    stage.desk.overtaken.clear()
+    await stage.offer(a_notice("lapsed00", what=What.LAPSED), *many(20))
+    await stage.settle()
+    (letter,) = slack.letters
+    assert "lapsed00" in {one.alert.episode for one in letter.digest}
+
+
+async def test_thread_begins_with_the_first_message_after_a_digest(stage: Stage, slack: FakeChannel) -> None:
+    """A digest has no receipt to hang an answer on; what comes alone after it has."""
+    await stage.offer(*many(21))
+    await stage.settle()
+    for what in (What.REPEATED, What.RESOLVED):
+        await stage.offer(a_notice("00000003", what=what))
+        await stage.settle()
+    assert [dict(letter.thread) for letter in slack.letters] == [{}, {}, {"ts": "1"}]
+
+
+async def test_end_of_an_incident_goes_by_itself(clock: ManualClock) -> None:
+    """Where the provider knows an incident by its receipt alone: in a digest its end would leave it open for ever."""
+
+    class Pager(FakeChannel):
+        answers_apart = True
+
+    pager = Pager("pager", clock=clock)
+    stage = Stage(clock, {"pager": pager})
+    await stage.offer(a_notice("incident", "pager"))
+    await stage.settle()
+    eased, worse = (a_notice("incident", "pager", what=what) for what in (What.EASED, What.WORSENED))
+    await stage.offer(eased, worse, *many(21, "pager"))
+    await stage.settle()
+    assert [what for episode, what in pager.told if episode == "incident"] == ["fired", "eased", "worsened"]
+    (digest,) = [letter for letter in pager.letters if letter.digest]
+    assert {one.alert.episode for one in digest.digest} == {f"{n:08}" for n in range(21)}

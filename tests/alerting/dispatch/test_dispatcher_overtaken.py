@@ -70,6 +70,14 @@ async def test_end_of_what_was_sent_is_told_in_its_thread(stage: Stage, slack: F
     assert stage.dispatcher._threads == {}
 
 
+async def test_outcry_is_no_answer_in_a_thread(stage: Stage, slack: FakeChannel) -> None:
+    """Found in the book at the start, without its members: it would take the place of the episode's first message."""
+    outcry = a_notice(what=What.UNDELIVERED, receipt={"channel": "mail"}, detail="status 500")
+    stage.dispatcher.resume([outcry], {("0000000a", "slack"): {"ts": "1"}})
+    await stage.settle()
+    assert [dict(letter.thread) for letter in slack.letters] == [{}]
+
+
 async def test_answer_to_what_was_never_sent_is_not_told(stage: Stage, slack: FakeChannel) -> None:
     """Acknowledged before the alarm could be sent: neither that nor the end is told."""
     slack.script.append(replace(RETRY, after_seconds=60.0))

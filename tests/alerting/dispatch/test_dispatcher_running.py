@@ -117,6 +117,23 @@ async def test_fault_of_our_own_ends_no_post(stage: Stage, slack: FakeChannel, m
     await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_fault_at_the_end_of_a_channel_ends_no_other(
+    stage: Stage, slack: FakeChannel, mail: FakeChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slack is configured no more, and what waits for it cannot be laid down: mail goes on."""
+    running = asyncio.create_task(stage.dispatcher.run())
+    slack.script.append(replace(RETRY, after_seconds=60.0))
+    await stage.offer(a_notice())
+    await eventually(lambda: slack.letters)
+    monkeypatch.setattr(stage.dispatcher, "cry", lambda *_: 1 / 0)
+    stage.dispatcher.renew({"mail": mail})
+    await stage.offer(a_notice("0000000b", "mail"))
+    await eventually(lambda: mail.letters)
+    assert not running.done()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_channel_that_does_not_close_is_left(
     stage: Stage, slack: FakeChannel, mail: FakeChannel, clock: ManualClock
 ) -> None:

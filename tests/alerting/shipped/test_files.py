@@ -33,7 +33,8 @@ from tests.collectors.host.test_guards import NFT
 from tests.collectors.host.test_security import AUDIT, a_collector, a_program, says
 from tests.collectors.host.tls_server import serving
 from tests.collectors.logs.followed import write
-from tests.daemon.running import free_port
+from tests.parting import parted
+from tests.ports import free_port
 from toban.alerts import Severity
 from toban.clock import SystemClock
 from toban.config import WRITTEN
@@ -243,7 +244,7 @@ async def answering(port: int, says: bytes) -> AsyncIterator[None]:
 
     server = await asyncio.start_server(talk, "127.0.0.1", port)
     yield
-    server.close()
+    await parted(server)
 
 
 async def test_service_that_is_slow_fires_and_clears(manual_clock: ManualClock) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from collectors.contract import CollectorSettings
@@ -139,10 +140,10 @@ async def test_killed_process_fires_and_clears_by_itself(tmp_path: Path, manual_
 
 @pytest.mark.integration
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this machine cannot: no fork")
-async def test_zombies_fire_and_clear(manual_clock: ManualClock) -> None:
+async def test_zombies_fire_and_clear(tmp_path: Path, manual_clock: ManualClock) -> None:
     """A program leaves thirty children behind, and looks after them when it is told to."""
     judge = judging("zombies", manual_clock)
-    collector = ProcessesCollector(HostMachine(), ProcessesSettings(), manual_clock)
+    collector = ProcessesCollector(machine_of(tmp_path), ProcessesSettings(), manual_clock)
     look = looking(judge, collector)
     await judge.stays_quiet(look)
     code = "import os, sys\nfor _ in range(30):\n    os.fork() or os._exit(0)\nprint('left', flush=True)\n"
@@ -151,6 +152,7 @@ async def test_zombies_fire_and_clear(manual_clock: ManualClock) -> None:
         assert parent.stdout is not None
         assert parent.stdin is not None
         parent.stdout.readline()
+        machine_of(tmp_path, *(child.pid for child in psutil.Process(parent.pid).children()))
 
         async def zombies() -> float:
             found = (await collector.collect()).samples
@@ -164,6 +166,14 @@ async def test_zombies_fire_and_clear(manual_clock: ManualClock) -> None:
         await judge.clears(look)
 
 
+def machine_of(proc: Path, *numbers: int) -> HostMachine:
+    """This machine, as if these were its only processes: what others run is not ours to judge."""
+    for number in (1, *numbers):
+        if not (proc / str(number)).is_symlink():
+            (proc / str(number)).symlink_to(f"/proc/{number}")
+    return HostMachine(proc=proc)
+
+
 def started(code: str) -> subprocess.Popen[bytes]:
     """A program that is told by its standard input how to go on."""
     return subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -174,10 +184,9 @@ async def _more_than(ask: Any, count: int) -> bool:  # noqa: ANN401 - whatever i
 
 
 @pytest.mark.integration
-async def test_process_that_only_grows_fires_and_clears(manual_clock: ManualClock) -> None:
+async def test_process_that_only_grows_fires_and_clears(tmp_path: Path, manual_clock: ManualClock) -> None:
     """A real process takes 4 MB more at each look; minutes of the test's clock stand for hours. It ends."""
     judge = judging("process_growth", manual_clock, for_="5m")
-    collector = ProcessesCollector(HostMachine(), ProcessesSettings(growing_for=360.0), manual_clock)
     code = "import sys\nheld = [bytearray(b'x' * 48 * 2**20)]\nopen('/proc/self/comm', 'w').write('grower')\n"
     code += "print('on', flush=True)\nfor _ in sys.stdin:\n"
     code += "    held.append(bytearray(b'x' * 4 * 2**20))\n    print(flush=True)"
@@ -185,6 +194,9 @@ async def test_process_that_only_grows_fires_and_clears(manual_clock: ManualCloc
         assert grower.stdout is not None
         assert grower.stdin is not None
         grower.stdout.readline()
+        collector = ProcessesCollector(
+            machine_of(tmp_path, grower.pid), ProcessesSettings(growing_for=360.0), manual_clock
+        )
         for _ in range(13):
             manual_clock.advance(60)
             grower.stdin.write(b"\n")
@@ -297,7 +309,7 @@ async def test_disk_that_hangs_fires_and_clears(tmp_path: Path, manual_clock: Ma
 
     machine = HostMachine(proc=tmp_path, statvfs=statvfs)
     judge = judging("disk_hung", manual_clock)
-    look = looking(judge, DisksCollector(machine, DisksSettings(mount_timeout=0.05), manual_clock))
+    look = looking(judge, DisksCollector(machine, DisksSettings(mount_timeout=0.5), manual_clock))
     await judge.fires(look, Severity.CRITICAL, "/nfs")
     hangs = False
     pipe.write_bytes(b"")

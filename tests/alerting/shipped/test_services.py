@@ -55,7 +55,7 @@ async def reached(collector: Any, metric: Metric | str, is_so: Callable[[float |
         found = [s.value for s in (await collector.collect()).samples if s.metric.name == name]
         return is_so(max(found, default=None))
 
-    await eventually(probe, within_seconds=30)
+    await eventually(probe)
 
 
 async def test_clients_that_wait_for_a_server_fire_and_clear(

@@ -128,12 +128,14 @@ FIGURES = {
 
 
 def test_what_needs_nobody_is_told_to_nobody() -> None:
-    """Slow statements and the cache are for the dashboard alone, at any time; information wakes nobody."""
+    """Slow statements and the cache are for the dashboard alone; what stands for weeks climbs to nobody at night."""
+    lasting = {"certificate", "security_updates", "firewall", "vulnerable_packages", "files_large", "archiver_late"}
     for rule in each():
         quiet = rule.name in {"cache_hit", "query_running", "mariadb_query_running", "mariadb_buffer_pool"}
         first = ("dashboard",) if quiet else ("mail", "dashboard")
         assert [rule.policy.first[severity] for severity in Severity] == [(), first, first]
-        assert bool(rule.policy.steps) is not quiet
+        assert bool(rule.policy.steps) is not (quiet or rule.name in lasting)
+        assert (rule.policy.repeat_seconds == 86400.0) is (rule.name in lasting)
 
 
 def test_page_groups_the_rules_by_subject() -> None:

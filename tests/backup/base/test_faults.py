@@ -38,7 +38,9 @@ def copying(bench: Bench) -> psutil.Process | None:
     """The pg_basebackup that copies now, once something has come of it."""
     if not any(path.stat().st_size for path in Path(bench.told_place).glob("base.tar*")):
         return None
-    return next((process for process in programs() if process.ppid() == os.getpid()), None)
+    with suppress(psutil.NoSuchProcess):
+        return next((process for process in programs() if process.ppid() == os.getpid()), None)
+    return None
 
 
 def programs() -> list[psutil.Process]:

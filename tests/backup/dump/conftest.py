@@ -131,7 +131,7 @@ async def elsewhere(_elsewhere: Cluster) -> AsyncIterator[Cluster]:
         for row in await connection.fetch("SELECT quote_ident(rolname) FROM pg_roles WHERE oid >= 16384"):
             await connection.execute(f"DROP ROLE {row[0]}")
     finally:
-        await connection.close(timeout=5)
+        await connection.close(timeout=60)
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ class Sealed(Lying):
 
 def a_job(**values: Any) -> Job:  # noqa: ANN401 - whatever a job has
     """A dump of `main`, which waits for nobody."""
-    return Job(**{"name": "nightly", "target": "main", "method": Method.DUMP, "nice": 0, "lock_wait": 20.0, **values})
+    return Job(**{"name": "nightly", "target": "main", "method": Method.DUMP, "nice": 0, "lock_wait": 120.0, **values})
 
 
 @dataclass
@@ -282,7 +282,7 @@ async def connected_to_shop(cluster: Cluster) -> AsyncIterator[Any]:
     try:
         yield connection
     finally:
-        await connection.close(timeout=5)
+        await connection.close(timeout=60)
 
 
 async def are_waiting(cluster: Cluster, count: int, application: str = "") -> bool:
@@ -292,7 +292,7 @@ async def are_waiting(cluster: Cluster, count: int, application: str = "") -> bo
         asked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name ~ $1"
         return bool(await connection.fetchval(asked, application) == count)
     finally:
-        await connection.close(timeout=5)
+        await connection.close(timeout=60)
 
 
 async def pg_dump_of(cluster: Cluster) -> psutil.Process:

@@ -60,6 +60,6 @@ async def test_roles_are_what_they_are_called_whatever_the_encoding(elsewhere: C
     await bench.restored(record, elsewhere.dsn("old"), rename="shop")
     connection = await elsewhere.connect("shop")
     owner = await connection.fetchval("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'shop'")
-    await connection.close(timeout=5)
+    await connection.close(timeout=60)
     await elsewhere.execute('REASSIGN OWNED BY "Zoé" TO postgres; DROP ROLE "Zoé"', "shop")
     assert owner == "Zoé"

@@ -1,5 +1,6 @@
 import asyncio
 import re
+from contextlib import suppress
 from dataclasses import replace
 
 import psutil
@@ -155,13 +156,20 @@ async def _filling(cluster: Cluster) -> psutil.Process:
     """The pg_restore that fills a database there, once it is in it."""
     asked = "SELECT count(*) FROM pg_stat_activity WHERE datname ~ '^toban-partial-' AND wait_event = 'PgSleep'"
     await eventually(lambda: cluster.psql(asked) != "0")
-    return next(one for one in psutil.Process().children(recursive=True) if one.name() == "pg_restore")
+    found = await eventually(lambda: [one for one in psutil.Process().children(recursive=True) if _restores(one)])
+    return found[0]
+
+
+def _restores(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):  # others come and go
+        return process.name() == "pg_restore"
+    return False
 
 
 @pytest.mark.parametrize("how", ["cancelled", "killed", "disconnected"])
 async def test_a_restore_that_is_ended_from_outside_leaves_nothing(how: str, shop: Cluster, bench: Bench) -> None:
     """Whoever ends it: us, a killed pg_restore, or the server that sends it away."""
-    slow = "CHECK (CASE WHEN n = 500 THEN pg_sleep(30) IS NOT NULL ELSE true END) NOT VALID"
+    slow = "CHECK (CASE WHEN n = 500 THEN pg_sleep(300) IS NOT NULL ELSE true END) NOT VALID"
     shop.psql(f"ALTER TABLE stock ADD {slow}; UPDATE pg_constraint SET convalidated = true", "shop")
     record = await bench.dumped(shop)
     restoring = asyncio.create_task(bench.restored(record, shop.dsn(), rename="again"))

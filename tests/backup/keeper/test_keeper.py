@@ -89,7 +89,7 @@ async def test_job_is_made_once_at_a_time(bench: Bench) -> None:
 
     bench.engine.acts = [slow]
     task = asyncio.create_task(run(bench))
-    await asyncio.wait_for(begun.wait(), 10)
+    await asyncio.wait_for(begun.wait(), 60)
     with pytest.raises(BackupError) as refused:
         await run(bench)
     assert (refused.value.trouble, refused.value.why) == (Trouble.BUSY, "is being made already")
@@ -112,7 +112,7 @@ async def test_target_is_backed_up_once_at_a_time_and_a_scheduled_run_waits(new_
 
     first.engine.acts = [slow]
     task = asyncio.create_task(run(first))
-    await asyncio.wait_for(begun.wait(), 10)
+    await asyncio.wait_for(begun.wait(), 60)
     with pytest.raises(BackupError) as refused:
         await run(second, "weekly")
     assert refused.value.trouble is Trouble.BUSY

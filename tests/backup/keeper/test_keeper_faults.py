@@ -141,7 +141,7 @@ async def test_cancelled_backup_leaves_nothing_half_made(bench: Bench) -> None:
 
     bench.engine.acts = [for_ever]
     task = asyncio.create_task(run(bench))
-    await asyncio.wait_for(begun.wait(), 10)
+    await asyncio.wait_for(begun.wait(), 60)
     assert list(bench.keeper.under_way.runs) == ["nightly"]
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

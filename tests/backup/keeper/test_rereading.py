@@ -101,7 +101,7 @@ async def test_reading_stands_back_behind_proofs_and_backups_and_has_an_end(new_
 
     bench.engine.acts = [slow]
     task = asyncio.create_task(run(bench))
-    await asyncio.wait_for(begun.wait(), 10)
+    await asyncio.wait_for(begun.wait(), 60)
     assert await bench.keeper.read_again(bench.tell) == ()
     go.set()
     await task

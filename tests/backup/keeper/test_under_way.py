@@ -39,7 +39,7 @@ async def test_scheduled_runs_wait_until_fewer_are_at_work(
     bench = await new_bench(a_job(nice=0), ETC, at_once=1)
     held = Held(bench)
     first = asyncio.create_task(run(bench, manner=SCHEDULED))
-    await asyncio.wait_for(held.begun.wait(), 10)
+    await asyncio.wait_for(held.begun.wait(), 60)
     second = asyncio.create_task(run(bench, "etc", manner=SCHEDULED))
     await eventually(lambda: len(bench.paused) > 2)
     assert set(bench.paused) == {BUSY_AGAIN_SECONDS}
@@ -57,7 +57,7 @@ async def test_what_somebody_waits_for_does_not_wait_for_a_place(
     bench = await new_bench(a_job(nice=0), ETC, at_once=1)
     held = Held(bench)
     first = asyncio.create_task(run(bench))
-    await asyncio.wait_for(held.begun.wait(), 10)
+    await asyncio.wait_for(held.begun.wait(), 60)
     assert (await run(bench, "etc")).status is Status.OK
     bench.clock.advance(60)
     monkeypatch.setattr(under_way, "QUEUE_SECONDS", 60.0)

@@ -220,7 +220,7 @@ async def test_files_go_on_after_a_restic_that_was_killed(kept: Kept, tmp_path: 
     work, _ = kept.copied(tmp_path)
     tree = a_tree(tmp_path)
     (tree / "large").write_bytes(os.urandom(30_000_000))
-    killed = shop(tmp_path, tree, bandwidth="1GB", compress="none")
+    killed = shop(tmp_path, tree, bandwidth="2MB", compress="none")  # long enough to be met at work
     killed.count = 2
     task = asyncio.create_task(killed.made())
     await eventually(lambda: list((restic_of(work) / "locks").iterdir()), within_seconds=60)

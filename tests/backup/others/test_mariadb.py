@@ -167,7 +167,7 @@ async def test_mariadb_rows_are_those_of_the_dumps_own_moment(mariadb: Mariadb, 
     writing.stdin.flush()
     record = await work.made()
     writing.stdin.close()
-    writing.wait(30)
+    writing.wait(120)
     counted = {one.table: one.rows for one in record.manifest.rows}["item"]
     await MariaDbRestorer().restore(
         wanted(record, into=Dsn(mariadb.dsn()), rename=f"{database} back"), work.around, work.workspace(), print
@@ -217,8 +217,8 @@ async def test_mariadb_dump_killed_in_the_middle_has_failed(
     dumping = await eventually(
         lambda: [
             p
-            for p in psutil.process_iter(["name"])
-            if p.name() == "mariadb-dump" and str(tmp_path) in " ".join(p.cmdline())
+            for p in psutil.process_iter(["name", "cmdline"])
+            if p.info["name"] == "mariadb-dump" and str(tmp_path) in " ".join(p.info["cmdline"] or ())
         ]
     )
     await eventually(lambda: any(path.stat().st_size > 100_000 for path in tmp_path.rglob("*.sql")) or task.done())

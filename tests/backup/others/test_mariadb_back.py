@@ -116,16 +116,14 @@ async def test_mariadb_database_that_somebody_is_at_work_on_is_not_dropped_later
     session.stdin.write(f"set names utf8mb4; use {quoted(database)}; begin; select count(*) from item;\n".encode())
     session.stdin.flush()
     try:
-        await eventually(
-            lambda: said(mariadb, "select count(*) from information_schema.innodb_trx") == "1", within_seconds=30
-        )
+        await eventually(lambda: said(mariadb, "select count(*) from information_schema.innodb_trx") == "1")
         with pytest.raises(BackupError) as failed:
             await MariaDbRestorer().restore(
                 wanted(record, into=Dsn(mariadb.dsn()), replace=True), work.around, work.workspace(), print
             )
     finally:
         session.stdin.close()
-        session.wait(30)
+        session.wait(120)
     assert failed.value.trouble is Trouble.LOCKED
     assert said(mariadb, "select count(*) from item", database) == "502"
 

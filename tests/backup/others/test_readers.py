@@ -276,7 +276,7 @@ async def test_reader_that_dies_has_failed() -> None:
 
 async def test_reader_needs_nothing_but_python(tmp_path: Path) -> None:
     """None of our packages, so that it starts at once."""
-    done = await Children().run(reader("sqlite", "check", tmp_path / "none", "exact"), within_seconds=30)
+    done = await Children().run(reader("sqlite", "check", tmp_path / "none", "exact"), within_seconds=60)
     with pytest.raises(BackupError) as failed:
         answer("none", done, done.stdout)
     assert failed.value.trouble is Trouble.PRIVILEGE

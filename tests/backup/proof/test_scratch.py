@@ -103,7 +103,7 @@ async def test_settings_that_came_with_the_files_are_not_followed(
         data_dir = private_folder(place, "data", account())
         await asyncio.to_thread(_copied, cluster, data_dir)
         await asyncio.to_thread((data_dir / "postgresql.auto.conf").write_text, text)
-        async with restored_server(around, place, data_dir, within_seconds=30) as server:
+        async with restored_server(around, place, data_dir, within_seconds=120) as server:
             assert server.control is not None
             async with server.way.connected() as connection:
                 limit = await connection.fetchval("SHOW max_connections")

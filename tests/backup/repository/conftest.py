@@ -1,7 +1,6 @@
 """Repositories to try things on, backups with something in them, and a real S3 server."""
 
 import asyncio
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -22,6 +21,7 @@ from backup.repository.repository import Repository
 from backup.settings import Copy as Settings
 from tests.backup.repository.builders import a_draft
 from tests.builders import ManualClock
+from tests.ports import free_port
 from tests.waiting import eventually_sync
 from toban.backups import BackupRecord, Manifest
 from toban.secrets import Secret
@@ -81,18 +81,16 @@ async def nas(repository: Repository, tmp_path: Path) -> Copy:
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """An S3 server on loopback, empty."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     words = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     endpoint = f"http://127.0.0.1:{port}"
     try:
-        eventually_sync(lambda: _answers(endpoint), within_seconds=30)
+        eventually_sync(lambda: _answers(endpoint))
         yield endpoint
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 @pytest.fixture
@@ -100,7 +98,7 @@ def bucket(s3_endpoint: str) -> Settings:
     """A place of this test's own there, as a configuration names it."""
     name = f"bucket-{uuid4().hex[:12]}"
     made = urllib.request.Request(f"{s3_endpoint}/{name}", method="PUT")  # noqa: S310 - http, as above
-    with urllib.request.urlopen(made, timeout=10):  # noqa: S310 - likewise
+    with urllib.request.urlopen(made, timeout=60):  # noqa: S310 - likewise
         pass
     return Settings(
         name="offsite",
@@ -121,7 +119,7 @@ async def offsite(repository: Repository, bucket: Settings) -> Copy:
 
 def _answers(endpoint: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{endpoint}/", timeout=2) as answer:  # noqa: S310 - http on loopback
+        with urllib.request.urlopen(f"{endpoint}/", timeout=10) as answer:  # noqa: S310 - http on loopback
             return bool(answer.status)
     except OSError:
         return False

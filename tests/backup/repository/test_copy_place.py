@@ -87,7 +87,7 @@ async def test_folder_copy_of_another_repository_is_only_read(
         assert caught.value.trouble is Trouble.CONFIGURATION
         mend = caught.value.hint.partition("for good: ")[2]
     assert (await copy.pull(there, unheard)).id == record.id
-    done = await around.children.run(Command(words=("/bin/sh", "-c", mend)), within_seconds=10)
+    done = await around.children.run(Command(words=("/bin/sh", "-c", mend)), within_seconds=60)
     assert done.ok
     await copy.open()
     await copy.remove(there, "too old")

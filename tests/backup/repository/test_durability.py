@@ -118,7 +118,7 @@ async def test_slow_disk_holds_up_nobody_else(
     genuine, turned = os.fsync, threading.Event()
 
     def slow(handle: int) -> None:
-        assert turned.wait(20), "the loop stood still"
+        assert turned.wait(60), "the loop stood still"
         genuine(handle)
 
     async def turn() -> None:
@@ -149,7 +149,7 @@ async def test_stopped_in_the_middle_of_a_slow_rename_waits_for_it(
 
     def slow(old: Path, new: Path) -> None:
         loop.call_soon_threadsafe(begun.set)
-        assert go.wait(20)
+        assert go.wait(60)
         genuine(old, new)
 
     monkeypatch.setattr(partials, "rename_durably", slow)

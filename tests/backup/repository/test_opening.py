@@ -77,7 +77,7 @@ async def test_two_that_open_a_new_repository_at_once_open_the_same(
     tmp_path: Path, around: Surroundings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both find nothing there; who comes second takes the identity of the first, and neither is told of another."""
-    barrier, genuine = threading.Barrier(2, timeout=10), durable.appear_durably
+    barrier, genuine = threading.Barrier(2, timeout=60), durable.appear_durably
 
     def together(path: Path, content: bytes) -> None:
         barrier.wait()

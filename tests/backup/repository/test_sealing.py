@@ -100,7 +100,7 @@ async def test_sealed_backup_comes_back_in_the_clear(
     folder = await contents.folder()
     assert sorted(str(one.relative_to(folder)) for one in folder.rglob("*") if one.is_file()) == sorted(contents.names)
     source, commands = contents.source("d/it's 表.sql")
-    output = await around.children.run(*commands, source=source, within_seconds=30)
+    output = await around.children.run(*commands, source=source, within_seconds=60)
     assert output.checked("opening").stdout == PLAIN
     assert all(check.ok for check in await repository.check_files(record, unheard))
 

@@ -157,21 +157,21 @@ def test_lease_is_not_given_back_while_it_is_renewed(tmp_path: Path, monkeypatch
 
     def slow(handle: int) -> None:
         writing.set()
-        assert release.wait(10)
+        assert release.wait(60)
         genuine(handle)
 
     monkeypatch.setattr(os, "fsync", slow)
     renewing = threading.Thread(target=lease.renew, args=(START,))
     renewing.start()
-    assert writing.wait(10)
+    assert writing.wait(60)
     releasing = threading.Thread(target=lease.release)
     releasing.start()
     releasing.join(0.05)
     assert lease._handle >= 0
     assert lease.path.exists()
     release.set()
-    renewing.join(10)
-    releasing.join(10)
+    renewing.join(60)
+    releasing.join(60)
     assert not lease.path.exists()
 
 

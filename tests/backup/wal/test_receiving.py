@@ -87,8 +87,8 @@ async def test_receiver_has_each_segment_once_it_is_finished(
     async with receiving(stream, around) as receiver:
         await eventually(lambda: receiver.state.receiving)
         lsn = await asyncio.to_thread(switch, cluster, 3)
-        await eventually(reached(stream.place, lsn), within_seconds=20)
-        await eventually(lambda: len([p for p in stream.place.iterdir() if p.suffix == ".zst"]) >= 2, within_seconds=20)
+        await eventually(reached(stream.place, lsn))
+        await eventually(lambda: len([p for p in stream.place.iterdir() if p.suffix == ".zst"]) >= 2)
         position = (await ask(Way(stream.dsn, tmp_path), stream.slot)).position
         assert position is not None
         assert (position.timeline, position.receiving, position.written_to >= lsn) == (1, True, True)
@@ -115,12 +115,12 @@ async def test_receiver_goes_on_after_its_program_and_then_its_server_were_kille
         await eventually(lambda: receiver.state.restarts >= 1)
         assert "signal 9" in receiver.state.reason
         lsn = await asyncio.to_thread(switch, cluster, 2)
-        await eventually(reached(stream.place, lsn), within_seconds=20)
+        await eventually(reached(stream.place, lsn))
         await asyncio.to_thread(cluster.kill)
         await eventually(lambda: not receiver.state.receiving)
         await asyncio.to_thread(cluster.start)
         lsn = await asyncio.to_thread(switch, cluster, 2)
-        await eventually(reached(stream.place, lsn), within_seconds=20)
+        await eventually(reached(stream.place, lsn))
     assert lost(look(stream.place)) == []
     await eventually(lambda: _programs(stream.place) == [])
 
@@ -137,10 +137,10 @@ async def test_receiver_goes_on_after_its_disk_was_full(
     async with receiving(stream, around) as receiver:
         await eventually(lambda: receiver.state.receiving)
         await asyncio.to_thread(switch, cluster, 3)
-        await eventually(lambda: "No space left on device" in receiver.state.reason, within_seconds=20)
+        await eventually(lambda: "No space left on device" in receiver.state.reason)
         filler.unlink()
         lsn = await asyncio.to_thread(switch, cluster)
-        await eventually(reached(stream.place, lsn), within_seconds=20)
+        await eventually(reached(stream.place, lsn))
     assert lost(look(stream.place)) == []
 
 
@@ -157,7 +157,7 @@ async def test_receiver_follows_a_promotion_to_the_new_timeline(
         await asyncio.to_thread(switch, primary, 2)
         await asyncio.to_thread(standby.psql, "select pg_promote()")
         lsn = await asyncio.to_thread(switch, standby, 2)
-        await eventually(lambda: 2 in look(stream.place).timelines and reached(stream.place, lsn)(), within_seconds=20)
+        await eventually(lambda: 2 in look(stream.place).timelines and reached(stream.place, lsn)())
     listing = look(stream.place)
     assert [departure.timeline for departure in listing.histories[2]] == [1]
     assert lost(listing) == []
@@ -177,7 +177,7 @@ async def test_receiver_that_was_ahead_of_the_promoted_server_begins_where_the_t
         await eventually(lambda: standby.psql("select pg_last_wal_replay_lsn()") != "")
         await asyncio.to_thread(standby.stop)
         lsn = await asyncio.to_thread(switch, primary, 3)
-        await eventually(reached(stream.place, lsn), within_seconds=20)
+        await eventually(reached(stream.place, lsn))
     await asyncio.to_thread(primary.kill)
     await asyncio.to_thread(standby.configure, primary_conninfo="")
     await asyncio.to_thread(standby.start)
@@ -191,7 +191,7 @@ async def test_receiver_that_was_ahead_of_the_promoted_server_begins_where_the_t
             numbers = listing.numbers(2)
             return bool(numbers) and (numbers[-1] + 1) * listing.segment_bytes >= lsn - lsn % listing.segment_bytes
 
-        await eventually(along_the_new_one, within_seconds=20)
+        await eventually(along_the_new_one)
     listing = look(moved.place)
     parted = listing.number_at(listing.histories[2][-1].at)
     assert listing.numbers(2)[0] == parted
@@ -210,7 +210,7 @@ async def test_receiver_says_what_is_lost_and_goes_on_behind_it(
     async with receiving(stream, around) as receiver:
         await eventually(lambda: receiver.state.receiving)
         lsn = await asyncio.to_thread(switch, cluster)
-        await eventually(reached(stream.place, lsn), within_seconds=20)
+        await eventually(reached(stream.place, lsn))
     before = look(stream.place).numbers(1)[-1]
     await asyncio.to_thread(switch, cluster, 5)
     await asyncio.to_thread(cluster.psql, "checkpoint")
@@ -221,7 +221,7 @@ async def test_receiver_says_what_is_lost_and_goes_on_behind_it(
     async with receiving(stream, around) as receiver:
         await eventually(lambda: receiver.state.receiving)
         lsn = await asyncio.to_thread(switch, cluster, 2)
-        await eventually(reached(stream.place, lsn), within_seconds=20)
+        await eventually(reached(stream.place, lsn))
     assert lost(look(stream.place)) == [lsn_text((before + 1) * 16 * 1024**2)]
 
 
@@ -235,14 +235,14 @@ async def test_receiver_whose_slot_was_given_up_loses_nothing_that_the_server_st
     async with receiving(stream, around) as receiver:
         await eventually(lambda: receiver.state.receiving)
         lsn = await asyncio.to_thread(switch, cluster)
-        await eventually(reached(stream.place, lsn), within_seconds=20)
+        await eventually(reached(stream.place, lsn))
 
     async def given_up() -> bool:
         await asyncio.to_thread(cluster.psql, "checkpoint")
         return cluster.psql("select wal_status from pg_replication_slots") == "lost"
 
     await asyncio.to_thread(switch, cluster, 2)
-    await eventually(given_up, within_seconds=30)
+    await eventually(given_up)
     position = (await ask(Way(stream.dsn, tmp_path), stream.slot)).position
     assert lost(look(stream.place), position) == []
     cluster.psql("create role ordinary login")
@@ -253,7 +253,7 @@ async def test_receiver_whose_slot_was_given_up_loses_nothing_that_the_server_st
     async with receiving(stream, around) as receiver:
         await eventually(lambda: receiver.state.receiving)
         lsn = await asyncio.to_thread(switch, cluster)
-        await eventually(reached(stream.place, lsn), within_seconds=20)
+        await eventually(reached(stream.place, lsn))
     listing = look(stream.place)
     assert (lost(listing), len(ranges(listing))) == ([], 1)
 
@@ -276,7 +276,7 @@ async def test_receiver_whose_slot_was_dropped_goes_on_with_a_new_one(
     async with receiving(stream, around) as receiver:
         await eventually(lambda: receiver.state.receiving)
         lsn = await asyncio.to_thread(switch, cluster)
-        await eventually(reached(stream.place, lsn), within_seconds=20)
+        await eventually(reached(stream.place, lsn))
     before = look(stream.place).numbers(1)[-1]
     await eventually(lambda: cluster.psql("select active from pg_replication_slots") == "f")
     await asyncio.to_thread(cluster.psql, "select pg_drop_replication_slot('toban_wal')")
@@ -285,9 +285,9 @@ async def test_receiver_whose_slot_was_dropped_goes_on_with_a_new_one(
     async with receiving(stream, around) as receiver:
         await eventually(lambda: "has already been removed" in receiver.state.reason)
         await eventually(lambda: receiver.state.receiving)
-        assert receiver.state.restarts == (1 if may_look else 3)
+        assert receiver.state.restarts >= (1 if may_look else 3)
         lsn = await asyncio.to_thread(switch, cluster, 2)
-        await eventually(reached(stream.place, lsn), within_seconds=20)
+        await eventually(reached(stream.place, lsn))
     assert lost(look(stream.place)) == [lsn_text((before + 1) * 16 * 1024**2)]
 
 
@@ -350,7 +350,7 @@ async def test_receiver_goes_on_when_packing_fails(
         async with receiving(stream, around) as receiver:
             await eventually(lambda: receiver.state.receiving)
             lsn = await asyncio.to_thread(switch, cluster, 2)
-            await eventually(reached(stream.place, lsn), within_seconds=20)
+            await eventually(reached(stream.place, lsn))
             await eventually(lambda: len(tried) > 1)
             assert receiver.state.receiving
             assert receiver.state.packing == "zstd: is not on this machine"

@@ -1,5 +1,5 @@
 import math
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -117,6 +117,24 @@ def test_rows_beyond_the_bound_are_a_gap() -> None:
             "let the query choose (order by … limit …), or raise `most_rows`",
         )
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "label"),
+    [
+        (True, "true"),
+        (False, "false"),
+        (b"caf\xc3\xa9", "café"),
+        (b"\xff\x00", "\\xff\x00"),
+        (Decimal("1.50"), "1.50"),
+        (date(2026, 11, 21), "2026-11-21"),
+        ("", ""),
+    ],
+)
+def test_label_is_written_as_sql_would(value: object, label: str) -> None:
+    """Whatever type the column has."""
+    (sample,) = read(an_answer("kind count", (value, 1)), labels=["kind"]).samples
+    assert sample.labels == (label,)
 
 
 def test_label_is_cut_to_a_bounded_length() -> None:

@@ -105,7 +105,19 @@ async def test_bundle_has_each_certificate_and_expired_ones_too(
         (str(tmp_path / "b.pem"), "new"): 365 * DAY_SECONDS,
     }
     assert {sample.value for sample in findings.samples if sample.metric is FOUND} == {4}
-    assert told(findings) == [(Severity.CRITICAL, "old", "certificate_ended")]
+    assert (Severity.CRITICAL, "old", "certificate_ended") in told(findings)
+    assert {subject for _, subject, _ in told(findings)} <= {"old", "test root"}  # the root is younger than our clock
+
+
+@pytest.mark.integration
+async def test_certificate_that_has_not_begun_is_told(authority: Authority, manual_clock: ManualClock) -> None:
+    """Renewed too early, or by a machine whose clock is wrong: clients refuse it, however long it is good for."""
+    pair = authority.pair("early", begins_at=START + 60, ends_at=START + 365 * DAY_SECONDS)
+    assert told(await a_collector(manual_clock, path=str(pair.cert)).collect()) == [
+        (Severity.WARNING, "early", "certificate_early")
+    ]
+    manual_clock.advance(60)
+    assert told(await a_collector(manual_clock, path=str(pair.cert)).collect()) == []
 
 
 @pytest.mark.integration
@@ -172,7 +184,7 @@ async def test_roots_of_this_machine_are_all_read(manual_clock: ManualClock) -> 
 )
 def test_names_of_a_certificate_decide_whose_it_is(names: tuple[str, ...], host: str, expected: bool) -> None:  # noqa: FBT001 - a table
     """A wildcard stands for one label; an address is no name."""
-    read = Read(subject="x", begins_at=0, ends_at=0, names=names, self_signed=False)
+    read = Read(subject="x", begins_at=0, ends_at=0, names=names)
     assert read.is_for(host) is expected
 
 
@@ -294,10 +306,30 @@ async def test_place_where_nobody_listens_is_a_gap() -> None:
     assert [gap.reason for gap in findings.gaps] == [Reason.UNREACHABLE]
 
 
+async def test_host_that_none_can_have_is_a_gap() -> None:
+    """A label of a name ends at 63 letters; whoever mistyped it is told, and the collector does not fail."""
+    findings = await a_collector(endpoint=f"{'x' * 70}.example.org:443").collect()
+    assert [gap.reason for gap in findings.gaps] == [Reason.UNREACHABLE]
+
+
+@pytest.mark.integration
+async def test_end_of_a_certificate_is_told_whatever_becomes_of_the_question_of_trust(
+    fine: Pair, tmp_path: Path
+) -> None:
+    """The file of roots is gone, or the server takes no second connection: when it ends was seen by then."""
+    with serving(fine) as port:
+        place = f"127.0.0.1:{port}"
+        findings = await a_collector(endpoint=place, authorities=str(tmp_path / "none.pem")).collect()
+    assert list(series(findings, EXPIRES_AT)) == [(place, "fine")]
+    assert series(findings, TRUSTED) == {}
+    assert [(gap.what, gap.reason) for gap in findings.gaps] == [(f"trust in {place}", Reason.NOT_FOUND)]
+    assert str(tmp_path / "none.pem") in findings.gaps[0].detail
+
+
 async def test_look_that_does_not_come_back_is_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
     """A name server that is silent holds up a thread, not the turn; the next turn begins no second one."""
     held = threading.Event()
-    monkeypatch.setattr(certificates, "shown_certificate", lambda *_, **__: held.wait(10))
+    monkeypatch.setattr(certificates, "shown_certificate", lambda *_, **__: held.wait(120))
     collector = a_collector(endpoint="127.0.0.1:1", timeout="50ms")
     reasons = [(await collector.collect()).gaps[0].reason for _ in range(2)]
     held.set()

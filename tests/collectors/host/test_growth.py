@@ -120,7 +120,7 @@ def test_large_process_of_this_machine_is_followed() -> None:
         assert process.stdout.readline() == b"ready\n"
         found = {held.number: held for held in census(Path("/proc")).held}
         expected = parse_started(Path(f"/proc/{process.pid}/stat").read_bytes())
-        process.communicate(b"\n", timeout=10)
+        process.communicate(b"\n", timeout=120)
     assert found[process.pid].started == expected
     assert found[process.pid].size_bytes >= 50 * MB
     assert all(held.size_bytes >= TRACKED_FROM_BYTES for held in found.values())

@@ -1,5 +1,6 @@
 """Claims about what guards a machine, one by one: ports, updates, the firewall's rules, and how programs are run."""
 
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from collectors.host.security.firewall import count_iptables, count_nftables
 from collectors.host.security.listening import parse_table, programs_by_inode
 from collectors.host.security.updates import lists_renewed_at, parse_apt, parse_dnf, reboot_wanted
 from tests.builders import START
+from tests.waiting import eventually
 
 TCP = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -61,6 +63,7 @@ DNF = """\
 Last metadata expiration check: 0:10:02 ago.
 FEDORA-2026-9a1b2c3d4e Important/Sec. openssl-libs-3.2.2-1.fc40.x86_64
 RHSA-2026:1234 Moderate/Sec.  openssl-libs-3.2.2-1.fc40.x86_64
+FEDORA-2026-2222222222 security Important vim-9.1-1.fc40.x86_64 2026-11-20 01:14:32
 FEDORA-2026-1111111111 Low/Sec.       vim-9.1-1.fc40.x86_64
 """
 
@@ -73,6 +76,23 @@ def test_apt_and_dnf_are_understood() -> None:
     dnf = parse_dnf(DNF)
     assert [one.package for one in dnf.security] == ["openssl-libs-3.2.2-1.fc40.x86_64", "vim-9.1-1.fc40.x86_64"]
     assert dnf.others is None
+
+
+def test_descriptor_that_closes_meanwhile_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy server opens and closes files all the time, and is the one that listens."""
+    (tmp_path / "7/fd").mkdir(parents=True)
+    (tmp_path / "7/comm").write_text("postgres\n")
+    for number, target in ((3, "gone"), (4, "socket:[111]")):
+        (tmp_path / "7/fd" / str(number)).symlink_to(target)
+    real = os.readlink
+
+    def readlink(path: str) -> str:
+        if path.endswith("/3"):
+            raise FileNotFoundError(2, "No such file", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "readlink", readlink)
+    assert programs_by_inode(tmp_path, ["111"]) == {"111": "postgres"}
 
 
 def test_search_ends_with_the_last_socket(tmp_path: Path) -> None:
@@ -104,6 +124,8 @@ def test_age_of_the_lists_is_when_they_were_renewed(tmp_path: Path) -> None:
         ("6.1.0-10-amd64", ["6.1.0-9-amd64", "6.1.0-10-amd64"], ""),
         ("6.18.44-of-the-host", ["6.1.0-9-amd64"], ""),
         ("6.1.0-9-amd64", [], ""),
+        ("5.14.0-362.8.1.el9_3.x86_64", ["5.14.0-362.el9.x86_64", "5.14.0-362.8.1.el9_3.x86_64"], ""),
+        ("5.14.0-362.el9.x86_64", ["5.14.0-362.el9.x86_64", "5.14.0-362.8.1.el9_3.x86_64"], "kernel"),
     ],
 )
 def test_newer_kernel_that_is_installed_wants_a_reboot(
@@ -148,6 +170,33 @@ def test_rules_that_decide_over_what_comes_in_are_counted() -> None:
     assert count_nftables("") == 0
     assert count_iptables(IPTABLES) == 2
     assert count_iptables("") == 0
+
+
+async def test_what_a_program_left_running_ends_with_it(tmp_path: Path) -> None:
+    """It ended itself, and its child holds on to its output: when it is given up the child ends too."""
+    place = tmp_path / "child"
+    script = f"/bin/sleep 300 & echo $! > {place}; exit 0"
+    run = asyncio.create_task(Programs().run("/bin/sh", "-c", script, timeout_seconds=300))
+    await eventually(lambda: place.exists() and place.read_text().endswith("\n"))
+    child = int(place.read_text())
+    await eventually(lambda: not _runs(int(_status(child, "PPid") or child)) or _status(child, "PPid") == "1")
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    await eventually(lambda: not _runs(child))
+
+
+def _runs(process: int) -> bool:
+    return _status(process, "State")[:1] not in {"", "Z"}
+
+
+def _status(process: int, field: str) -> str:
+    """A field of a process's status; nothing when it has ended."""
+    try:
+        text = Path(f"/proc/{process}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return next(line.partition(":")[2].strip() for line in text.splitlines() if line.startswith(f"{field}:"))
 
 
 async def test_program_is_bounded(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def says(text: str, *, status: int = 0, to: int = 1) -> str:
 def a_collector(folder: Path, clock: ManualClock, **settings: object) -> SecurityCollector:
     """A collector that finds only the programs of this folder, and whose root is there too."""
     found = SecurityCollector(HostMachine(), SecuritySettings.model_validate(settings), clock)
-    found.programs, found.root, found.patience_seconds = Programs((str(folder),)), folder, 10.0
+    found.programs, found.root, found.patience_seconds = Programs((str(folder),)), folder, 60.0
     return found
 
 
@@ -156,13 +156,12 @@ async def test_apt_of_this_machine_says_what_waits(tmp_path: Path, manual_clock:
     apt = shutil.which("apt-get")
     if apt is None:
         pytest.skip("this machine cannot: no apt-get")
-    (tmp_path / "apt-get").symlink_to(apt)
+    a_program(tmp_path, "apt-get", f'{apt} "$@" | /usr/bin/tee {tmp_path}/said')
     collector = a_collector(tmp_path, manual_clock)
     collector.programs = Programs((str(tmp_path), "/usr/sbin", "/usr/bin", "/sbin", "/bin"))
     collector.patience_seconds = 60.0
     findings = await collector.collect()
-    ran = await Programs().run(apt, "-s", "-o", "Debug::NoLocking=1", "--with-new-pkgs", "upgrade", timeout_seconds=60)
-    lines = [line for line in ran.output.splitlines() if line.startswith("Inst ")]
+    lines = [line for line in (tmp_path / "said").read_text().splitlines() if line.startswith("Inst ")]
     secure = [line for line in lines if "security" in line.lower().partition("(")[2]]
     assert value(findings, SECURITY_UPDATES) == len(secure)
     assert value(findings, OTHER_UPDATES) == len(lines) - len(secure)

@@ -161,7 +161,7 @@ async def test_machine_without_systemd_is_told_and_nothing_started(systemctl: Sy
 async def test_program_that_hangs_is_ended(systemctl: Systemctl) -> None:
     """In time, and it is gone."""
     asked = systemctl("echo $$ >> $0.pid; exec sleep 600")
-    found = await measured(timeout=0.5)
+    found = await measured(timeout=2.0)
     assert [(gap.what, gap.reason, gap.detail) for gap in found.gaps] == [("units", Reason.TIMEOUT, "no answer")]
     assert found.samples == ()
     pid = int(asked.with_name("systemctl.pid").read_text())

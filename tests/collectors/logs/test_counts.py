@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from collectors.logs.matching import SEEN_BYTES
+from collectors.logs.postgresql import KINDS
 from collectors.logs.values import Values, spread
 from tests.builders import START
 from tests.collectors.logs.followed import Followed, values, write
@@ -124,7 +126,46 @@ def test_expression_sees_one_line_at_a_time(tmp_path: Path, expression: str, cou
     """However the block is searched, a line never matches by its neighbour."""
     text = "a\nb\nxy\ny\nzy\nいう\n"
     followed = read(tmp_path, text, patterns=[{"name": "p", "match": expression}])
-    assert followed.values("toban_log_matches_total") == {("p",): count}
+    assert followed.values("toban_log_matches_total") == ({("p",): count} if count else {})
+
+
+def test_level_that_never_came_is_a_zero(tmp_path: Path) -> None:
+    """Else a burst of the first errors ever would have nothing to be compared with, and wake nobody."""
+    expected = {"text": {"critical", "error", "fatal"}, "combined": {"5xx"}, "postgresql": {"error", "fatal"}}
+    for form, levels in {**expected, "jsonl": expected["text"]}.items():
+        (tmp_path / form).mkdir()
+        found = read(tmp_path / form, "", format=form).turn()
+        lines = {s.labels[1]: s.value for s in found.samples if s.metric.name == "toban_log_lines_total"}
+        assert lines == dict.fromkeys(levels, 0.0)
+        matches = {s.labels[1]: s.value for s in found.samples if s.metric.name == "toban_log_matches_total"}
+        assert matches == (dict.fromkeys(KINDS, 0.0) if form == "postgresql" else {})
+
+
+def test_group_called_as_a_label_of_ours_breaks_no_page(tmp_path: Path) -> None:
+    """A label that comes twice would spoil all that Prometheus reads."""
+    pattern = {"name": "p", "match": r"(?P<log>\w+) (?P<target>\w+) (?P<__x>\w+) (?P<shop>\w+)"}
+    found = read(tmp_path, "a b c d\n", patterns=[pattern]).turn()
+    (sample,) = [s for s in found.samples if s.metric.name == "toban_log_match_p_total"]
+    assert sample.labelled == {
+        "log": "app", "exported_log": "a", "exported_target": "b", "exported___x": "c", "shop": "d"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("expression", [r".*needle", r"[^@]+@", "needle"])
+def test_expression_sees_the_beginning_of_a_long_line(tmp_path: Path, expression: str) -> None:
+    """Nothing can stop an expression that tries every place of a megabyte; the other lines are found as ever."""
+    long = "x" * SEEN_BYTES
+    text = f"one needle@\n{long} needle@\n{long[: SEEN_BYTES // 2]} needle@\n"
+    followed = read(tmp_path, text, patterns=[{"name": "p", "match": expression}])
+    assert followed.values("toban_log_matches_total") == {("p",): 2}
+
+
+def test_own_count_of_repetitions_may_be_anything(tmp_path: Path) -> None:
+    """A group of that name in somebody's own expression: no number, or one that is none any more."""
+    text = "".join(f"denied 192.0.2.4 {times}\n" for times in ("3", "many", "9" * 5000, ""))
+    logins = {"match": r"denied (?P<address>\S+) (?P<repeated>\S*)"}
+    followed = read(tmp_path, text, logins=logins)
+    assert followed.values("toban_log_login_failures_24h") == {(): 3 + 1 + 1000 + 1}
 
 
 def test_fields_of_json_match_by_value_and_pattern(tmp_path: Path) -> None:
@@ -225,6 +266,15 @@ def test_combined_needs_no_word_and_names_only_the_worst(tmp_path: Path) -> None
     assert len(shown) == 11
     assert shown[("192.0.2.5",)] == 2
     assert shown[("other",)] == 2
+
+
+def test_user_who_is_called_like_a_time_is_found_out(tmp_path: Path) -> None:
+    """What stands in front of the request is the caller's own words: nobody hides behind them."""
+    users = ("[01/Jan/2020:00:00:00 +0000]", "[x]", "a ] [ b", "[" * 50)
+    lines = [request(60 - n, "192.0.2.7").replace(" - - ", f" - {users[n % 4]} ") for n in range(12)]
+    found = read(tmp_path, "".join(lines), format="combined").turn()
+    assert values(found, "toban_log_brute_force_addresses") == {(): 1}
+    assert values(found, "toban_log_login_failures_by_address_24h") == {("192.0.2.7",): 12}
 
 
 def test_sshd_fails_by_its_preset(tmp_path: Path) -> None:

@@ -101,11 +101,80 @@ def test_broken_memory_is_put_aside_and_told(tmp_path: Path, damage: str) -> Non
         file.close()
     else:
         followed.checkpoints.path.write_text(damage)
+        followed.checkpoints.path.with_name("logs.checkpoints-journal").write_text("of the broken file")
     followed.restart()
     found = followed.turn()
     assert [(gap.what, gap.reason) for gap in found.gaps] == [("positions", Reason.CORRUPT)]
-    assert "put aside" in found.gaps[0].hint
+    assert ("was dropped" if damage == "UPDATE" else "put aside") in found.gaps[0].hint
+    assert not followed.checkpoints.path.with_name("logs.checkpoints-journal").exists()
     assert followed.turn().gaps == ()
+
+
+def test_broken_memory_of_one_log_costs_no_other(tmp_path: Path) -> None:
+    """They share a file: what the others had counted stays."""
+    (tmp_path / "logs").mkdir()
+    write(tmp_path / "logs" / "app.log", "INFO one\n")
+    logs = [Followed(tmp_path / "logs", name=name, from_start=True) for name in ("app", "other")]
+    for log in logs:
+        log.turn()
+    assert logs[0].checkpoints.path
+    with sqlite3.connect(logs[0].checkpoints.path) as file:
+        file.execute("UPDATE checkpoint SET body = '{}' WHERE owner = 'host/logs:app'")
+    file.close()
+    write(tmp_path / "logs" / "app.log", "INFO two\n")
+    for log in logs:
+        log.restart()
+    assert [gap.reason for gap in logs[0].turn().gaps] == [Reason.CORRUPT]
+    found = logs[1].turn()
+    assert found.gaps == ()
+    assert values(found, "toban_log_lines_total") == {("info",): 2}
+
+
+def test_memory_that_cannot_be_read_for_a_while_is_not_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody holds the file when the daemon starts: nothing is counted until it is free, and then all of it is."""
+    (tmp_path / "logs").mkdir()
+    log = tmp_path / "logs" / "app.log"
+    write(log, "INFO one\n")
+    followed = Followed(log.parent, from_start=True)
+    followed.turn()
+    write(log, "INFO two\n")
+    followed.restart()
+    monkeypatch.setattr("collectors.checkpoints.BUSY_SECONDS", 0.01)
+    assert followed.checkpoints.path
+    holder = sqlite3.connect(followed.checkpoints.path)
+    holder.execute("BEGIN EXCLUSIVE")
+    found = followed.turn()
+    assert [(gap.what, gap.reason) for gap in found.gaps] == [("positions", Reason.LOCKED)]
+    assert found.samples == ()
+    holder.close()
+    assert followed.lines == 2
+
+
+def test_file_that_fails_under_the_reading_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that dies, an NFS handle that has gone stale: a gap, and the other files go on."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    write(folder / "bad.log", "INFO old\n")
+    write(folder / "good.log", "INFO old\n")
+    followed = Followed(folder, path=str(folder / "*.log"))
+    followed.turn()
+    write(folder / "bad.log", "INFO new\n")
+    write(folder / "good.log", "INFO new\n")
+    real = os.pread
+
+    def failing(descriptor: int, size: int, at: int) -> bytes:
+        if size == reading.BLOCK_BYTES and Path(f"/proc/self/fd/{descriptor}").readlink().name == "bad.log":
+            raise OSError(116, "Stale file handle")
+        return real(descriptor, size, at)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pread", failing)
+        found = followed.turn()
+    assert [(Path(gap.what).name, gap.reason) for gap in found.gaps] == [("bad.log", Reason.UNSUPPORTED)]
+    assert values(found, "toban_log_lines_total") == {("info",): 1}
+    assert followed.lines == 2
 
 
 def test_who_only_looks_leaves_the_memory_as_it_is(tmp_path: Path) -> None:
@@ -159,6 +228,19 @@ def test_file_that_may_not_be_read_is_a_reason(tmp_path: Path, monkeypatch: pyte
         patched.setattr(os, "open", _refused)
         assert followed.turn().gaps[0].reason is Reason.PRIVILEGE
     assert followed.lines == 1
+
+
+def test_very_many_files_that_may_not_be_read_are_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three by name."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    for number in range(10):
+        write(folder / f"{number}.log", "INFO old\n")
+    monkeypatch.setattr(os, "open", _refused)
+    found = Followed(folder, path=str(folder / "*.log")).turn()
+    assert [gap.count for gap in found.gaps] == [1, 1, 1, 7]
+    assert {gap.reason for gap in found.gaps} == {Reason.PRIVILEGE}
+    assert found.gaps[3].what == f"other files of {folder}/*.log"
 
 
 def _refused(path: str, *_: object, **__: object) -> int:
@@ -227,6 +309,10 @@ def test_few_files_stay_open(tmp_path: Path) -> None:
         ({"format": "jsonl", "patterns": [{"name": "p", "match": "x"}]}, "in jsonl a pattern matches fields"),
         ({"patterns": [{"name": "p", "match": "("}]}, "is no regular expression"),
         ({"patterns": [{"name": "p", "match": "x"}, {"name": "p", "match": "y"}]}, "another pattern is called p too"),
+        ({"patterns": [{"name": "p", "match": "x"}, {"name": "P", "match": "y"}]}, "another pattern is called P too"),
+        ({"patterns": [{"name": "p", "match": r"(\w+\s?)+$"}]}, "may search for ever"),
+        ({"level": r"((\w+)*)\]"}, "may search for ever"),
+        ({"logins": {"match": r"(?P<address>(\d+\.?)*) "}}, "may search for ever"),
         ({"patterns": [{"name": "1p", "match": "x"}]}, "is no name"),
         ({"level": "x"}, "has no group"),
         ({"format": "combined", "level": "(x)"}, "has levels of its own"),

@@ -81,3 +81,39 @@ def test_a_broken_record_is_no_other_record() -> None:
     assert tally.matches == {"slow_statement": 2}
     assert tally.levels == {"log": 3, "none": 1}
     assert tally.unparsed == 1
+
+
+def test_state_tells_in_any_language() -> None:
+    """A server whose `lc_messages` is Japanese: what has a SQLSTATE of its own is known by it."""
+    told = [("ERROR", "40P01", "デッドロックを検出しました"), ("FATAL", "53300", "接続数が多すぎます")]
+    told += [("FATAL", "28P01", 'ユーザー"app"のパスワード認証に失敗しました')] * 2
+    block = b"".join(table([(level, words)]).replace(b",00000,", f",{state},".encode()) for level, state, words in told)
+    tally = counted(PostgresCsv, block)
+    assert tally.matches == {"deadlock": 1, "connections_exhausted": 1, "authentication_failure": 2}
+    assert tally.day().failures == {"192.0.2.1": 2}
+
+
+def test_record_torn_off_swallows_no_other() -> None:
+    """The disk was full in the midst of a message: its quote is never closed, and what follows is what matters."""
+    torn = table([("ERROR", DIVISION)]).partition(b"zero")[0] + b"\n"
+    assert torn.count(b'"') % 2
+    many = table([("LOG", SLOW)] * 1000 + [("PANIC", "could not write")])
+    form = PostgresCsv(LogsSettings.model_validate({"name": "pg", "path": "/log", "format": "postgresql"}))
+    data = table([("LOG", CONNECTED)]) + torn + many
+    assert form.cut(data + b"2026") == len(data)
+    tally = Tally(Attempts(10, 300), 20)
+    form.share_out(data, tally, START)
+    assert tally.levels == {"log": 1001, "panic": 1, "none": 1}
+    assert tally.unparsed == 1
+    assert form.cut(table([("LOG", CONNECTED)]) + torn) == len(table([("LOG", CONNECTED)]))
+    long = table([("LOG", "select '\n" + "x" * 100_000 + "'")])
+    assert form.cut(long) == len(long)
+    assert form.cut(long[:-2000]) == 0
+
+
+def test_rest_of_an_entry_in_the_next_block_is_no_line_of_its_own() -> None:
+    """A turn ended in the midst of an entry of several lines."""
+    tally = counted(PostgresText, b"\tand 1 = 2\n\tand 2 = 3\n" + text([("ERROR", DIVISION)]) + b"\tmore\n")
+    assert tally.levels == {"error": 1}
+    assert tally.unparsed == 0
+    assert counted(PostgresText, b"\tall of it\n").levels == {}

@@ -2,8 +2,10 @@
 
 import datetime as dt
 import ipaddress
+import ssl
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from collectors.mariadb import server as server_module
 from collectors.mariadb.failures import ServerError
 from collectors.mariadb.server import DownError
-from collectors.mariadb.session import arguments, settings, ssl_mode
+from collectors.mariadb.session import arguments, context_of, settings, ssl_mode
 from collectors.mariadb.sql import Edition, Query
 from tests.builders import ManualClock
 from tests.collectors.mariadb.watched import ONE, SLEEP, Asking, a_server, failure_of, watching
@@ -150,7 +153,31 @@ async def test_tls_is_used_where_it_is_offered(new_mariadb: NewMariadb) -> None:
             assert bool(row["cipher"]) is secure, how
     async with watching(server, ssl_mode="verify-ca") as source:
         failure = await failure_of(source)
+        assert source._context is None  # the next attempt reads its files again
     assert (failure.reason, "ssl-ca" in failure.hint) == (Reason.UNREACHABLE, True)
+
+
+async def test_tls_is_prepared_once_and_beside_the_loop(
+    new_mariadb: NewMariadb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To read the machine's authorities takes a tenth of a second; somebody's SQL connects anew each time."""
+    server = new_mariadb(start=False)
+    key, certificate = _certificate(server.socket_dir)
+    server.settings |= {"ssl-cert": str(certificate), "ssl-key": str(key)}
+    server.start()
+    made: list[str] = []
+
+    def noted(dsn: Dsn) -> ssl.SSLContext:
+        made.append(threading.current_thread().name)
+        return context_of(dsn)
+
+    monkeypatch.setattr(server_module, "context_of", noted)
+    async with watching(server, ssl_mode="required") as source:
+        await source.fetch(ONE)
+        for _ in range(2):
+            await source.ask("select 1", timeout_seconds=5, most_rows=1)
+    assert len(made) == 1
+    assert threading.main_thread().name not in made
 
 
 async def test_tls_that_is_not_offered(mariadb: Mariadb) -> None:
@@ -172,12 +199,30 @@ def test_tls_is_off_by_default_only_on_this_machine() -> None:
     assert ssl_mode(Dsn("mysql://toban@db1/")) == "preferred"
 
 
+def test_tls_files_that_are_of_no_use_are_named(tmp_path: Path) -> None:
+    """One that is not there, one that is no certificate, a key under a password: nobody is asked for it."""
+    key, certificate = _certificate(tmp_path)
+    locked, text = tmp_path / "locked.pem", tmp_path / "text.pem"
+    words = ["openssl", "pkey", "-in", str(key), "-out", str(locked), "-aes256", "-passout", "pass:hunter2"]
+    subprocess.run(words, check=True, capture_output=True)
+    text.write_text("no certificate")
+    for given, named in (
+        (f"ssl-ca={tmp_path}/none.pem", f"ssl-ca {tmp_path}/none.pem"),
+        (f"ssl-ca={text}", "text.pem"),
+        (f"ssl-cert={certificate}&ssl-key={locked}", "locked.pem"),
+    ):
+        with pytest.raises(ServerError) as caught:
+            context_of(Dsn(f"mysql://toban@db1/?ssl-mode=required&{given}"))
+        assert named in caught.value.failure.detail
+        assert "PEM" in caught.value.failure.hint
+
+
 def test_arguments_are_what_the_dsn_says() -> None:
     """Names and passwords are decoded, and what is left out has MySQL's defaults."""
-    told = arguments(Dsn("mysql://to%40ban:p%2Fw@db1/shop"), timeout_seconds=4, tls=False)
+    told = arguments(Dsn("mysql://to%40ban:p%2Fw@db1/shop"), timeout_seconds=4)
     assert (told["host"], told["port"], told["user"], told["password"]) == ("db1", 3306, "to@ban", b"p/w")
     assert (told["database"], told["ssl"]) == ("shop", None)
-    assert arguments(Dsn("mysql://db1/shop"), timeout_seconds=4, tls=False, database="x")["database"] == "x"
+    assert arguments(Dsn("mysql://db1/shop"), timeout_seconds=4, database="x")["database"] == "x"
 
 
 def test_mysql_is_told_in_its_own_words() -> None:

@@ -143,10 +143,10 @@ async def test_console_does_not_notice_a_restart_between_two_turns(
 @pytest.mark.integration
 async def test_console_is_bounded_when_nobody_answers(pgbouncer: PgBouncer, manual_clock: ManualClock) -> None:
     """A PgBouncer stopped in mid-breath costs a statement's time, then an attempt's, and is asked anew later."""
-    console = a_console(pgbouncer.dsn(), manual_clock, statement=0.2, connect=0.3)
+    console = a_console(pgbouncer.dsn(), manual_clock, statement=0.5, connect=1.0)
     await console.show("LISTS")
     pgbouncer.signal(signal.SIGSTOP)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         failures = [await failure_of(console), await failure_of(console)]
     assert [failure.reason for failure in failures] == [Reason.UNANSWERED] * 2
     assert all(failure.down for failure in failures)
@@ -244,3 +244,17 @@ def test_failure_is_told_by_its_words(error: Exception, reason: Reason) -> None:
     assert failure.reason is reason
     assert failure.detail
     assert "hunter2" not in failure.detail
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ("SSL error: certificate verify failed", "sslrootcert"),
+        ("server does not support SSL, but SSL was required", "sslmode"),
+        ("consuming input failed: SSL SYSCALL error: EOF detected", "is PgBouncer running"),
+        ("consuming input failed: SSL connection has been closed unexpectedly", "is PgBouncer running"),
+    ],
+)
+def test_console_that_hangs_up_is_no_matter_of_certificates(said: str, hint: str) -> None:
+    """What to look at, when the way is by TLS."""
+    assert hint in explain(OSError(said), Dsn("postgresql://toban@h/pgbouncer")).hint

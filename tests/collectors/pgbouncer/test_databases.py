@@ -129,3 +129,14 @@ async def test_databases_need_not_stand_in_both_lists() -> None:
     findings = await over(Shown(DATABASES=[a_database("new")], STATS=[stats_of("old", total_xact_count=3)])).collect()
     assert values(findings, "old")[XACTS] == 3
     assert XACTS not in values(findings, "new")
+
+
+async def test_database_called_other_is_told_from_the_rest() -> None:
+    """Its series does not clash with the sum of the others."""
+    stats = [stats_of("other", total_xact_count=9), stats_of("a", total_xact_count=1)]
+    databases = over(Shown(DATABASES=[], STATS=stats), top=1)
+    await databases.collect()
+    databases.source.views["STATS"] = [stats[0], stats_of("a", total_xact_count=3)]  # type: ignore[attr-defined] # a table
+    findings = await databases.collect()
+    assert values(findings, '"other"')[XACTS] == 9
+    assert values(findings, "other")[XACTS] == 2

@@ -135,3 +135,12 @@ async def test_pools_of_other_versions_are_read_by_name() -> None:
     (gap,) = findings.gaps
     assert (gap.reason, gap.count) == (Reason.VERSION, 8)
     assert "sv_login" in gap.detail
+
+
+async def test_pool_called_other_is_told_from_the_rest() -> None:
+    """Its series does not clash with the sum of the others."""
+    pools = [a_pool("other", "other", sv_active=9), a_pool("a", sv_active=1)]
+    findings = await over(Shown(DATABASES=[], POOLS=pools), top=1).collect()
+    servers = "pgbouncer_pools_server_active_connections"
+    assert values(findings, '"other"', "other")[servers] == 9
+    assert values(findings, "other", "other")[servers] == 1

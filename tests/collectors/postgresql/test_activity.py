@@ -20,6 +20,7 @@ from collectors.postgresql.activity import (
     ActivitySettings,
 )
 from tests.clusters import Cluster
+from tests.collectors.postgresql.measuring import ask
 from tests.collectors.postgresql.sources import a_server, found, the_value
 from tests.conftest import NewCluster, StandbyOf
 from tests.waiting import eventually
@@ -70,7 +71,9 @@ async def sessions(new_cluster: NewCluster, request: pytest.FixtureRequest) -> A
 
 
 async def look(cluster: Cluster, *, user: str = "postgres", settings: ActivitySettings | None = None) -> Findings:
-    """One look at a server's sessions."""
+    """One look at a server's sessions, once those of psql are gone: it does not wait for their end."""
+    left = "select count(*) = 0 from pg_stat_activity where application_name = 'psql'"
+    await eventually(lambda: ask(cluster, left))
     server = a_server(cluster, user=user)
     findings = await Activity(server, settings or ActivitySettings(), SystemClock()).collect()
     await server.close()

@@ -159,7 +159,7 @@ async def test_error_says_what_and_where_but_no_literal(
 async def test_slow_query_is_ended_by_the_server(postgres16: Cluster, unique_database: str) -> None:
     """At its own limit, whatever holds for other statements; nothing of it goes on."""
     async with shop(postgres16, unique_database, statement_timeout=600.0) as server:
-        failure = await refusal(server, "select pg_sleep(60)", timeout_seconds=0.3)
+        failure = await refusal(server, "select pg_sleep(60)", timeout_seconds=1.0)
         assert failure == Failure(
             reason=Reason.TIMEOUT, detail="canceling statement due to statement timeout", hint=SLOW
         )
@@ -169,8 +169,8 @@ async def test_slow_query_is_ended_by_the_server(postgres16: Cluster, unique_dat
 
 async def test_query_may_take_longer_than_what_toban_asks_itself(postgres16: Cluster, unique_database: str) -> None:
     """Its timeout is its author's decision."""
-    async with shop(postgres16, unique_database, statement_timeout=0.05) as server:
-        assert (await ask(server, "select 1 as one from pg_sleep(0.2)")).rows == ((1,),)
+    async with shop(postgres16, unique_database, statement_timeout=0.5) as server:
+        assert (await ask(server, "select 1 as one from pg_sleep(0.7)")).rows == ((1,),)
 
 
 async def test_query_stands_aside_for_a_lock(postgres16: Cluster, unique_database: str) -> None:
@@ -227,7 +227,7 @@ async def test_time_counts_apart(postgres16: Cluster, unique_database: str) -> N
         await server.fetch(ONE)
         before = server.spent_seconds
         await ask(server, "select pg_sleep(0.1)")
-        await refusal(server, "select pg_sleep(60)", timeout_seconds=0.5)
+        await refusal(server, "select pg_sleep(60)", timeout_seconds=1.0)
         assert server.asked_seconds > 0.1
         assert server.spent_seconds - before >= server.asked_seconds
 
@@ -289,6 +289,7 @@ async def test_server_that_falls_silent_under_the_query_is_late(
 
     monkeypatch.setattr("collectors.postgresql.server.answer_of", silent)
     async with shop(postgres16, unique_database) as server:
-        assert await refusal(server, "select 1 as one", timeout_seconds=1.0) == Failure(
+        await server.fetch(ONE)
+        assert await refusal(server, "select 1 as one", timeout_seconds=1.5) == Failure(
             reason=Reason.TIMEOUT, detail="no answer in time", hint=SLOW
         )

@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
+import asyncpg
 import pytest
 
 from collectors.postgresql.bloat import (
@@ -16,7 +18,8 @@ from collectors.postgresql.bloat import (
     BloatSettings,
 )
 from collectors.postgresql.bloat_exact import count_all
-from collectors.postgresql.server import Databases
+from collectors.postgresql.server import Databases, PostgresServer, Visit
+from collectors.postgresql.sql import Query
 from tests.builders import ManualClock
 from tests.clusters import Cluster
 from tests.collectors.postgresql.measuring import ask, series, value, watching
@@ -150,6 +153,7 @@ async def test_a_table_without_statistics_is_a_gap_and_not_zero(
     await postgres.execute("UPDATE pg_class SET relpages = 1 WHERE relname = 'fresh'", unique_database)
     findings = await found(postgres, manual_clock, unique_database)
     assert series(findings, TABLE_BYTES) == {}
+    assert series(findings, TOTAL) == {(unique_database, "index"): 0}
     assert {(gap.reason, gap.count) for gap in findings.gaps} == {(Reason.NOT_FOUND, 1), (Reason.PRIVILEGE, 1)}
     assert series(findings, SKIPPED) == {(unique_database, "not_found"): 1, (unique_database, "privilege"): 1}
 
@@ -256,3 +260,57 @@ async def test_exact_bloat_that_cannot_be_counted_is_told_one_by_one(
         everywhere = await count_all(server, None, 1)
     assert {one.database for one in everywhere.found} == {"postgres"}
     assert [(gap.what, gap.reason) for gap in everywhere.gaps] == [("exact bloat of bare", Reason.EXTENSION_MISSING)]
+
+
+AIRY = """
+CREATE EXTENSION pgstattuple;
+CREATE TABLE airy (a int) WITH (fillfactor = 50); INSERT INTO airy SELECT generate_series(1, 20000);
+CREATE INDEX airy_a ON airy (a) WITH (fillfactor = 50); VACUUM ANALYZE airy
+"""
+
+
+async def test_room_that_a_fillfactor_keeps_free_is_no_bloat(
+    postgres15: Cluster, unique_database: str, manual_clock: ManualClock
+) -> None:
+    """A table and an index of half-filled pages, just built, would be no smaller if they were built again."""
+    for statement in AIRY.split(";"):
+        await postgres15.execute(statement, unique_database)
+    async with watching(postgres15, manual_clock) as server:
+        counted = await count_all(server, [unique_database], 10)
+    assert {one.index or one.table for one in counted.found if one.ratio < 0.05} == {"airy", "airy_a"}
+
+
+async def test_bloat_of_a_standby_is_measured_and_not_advised_on(
+    postgres15: Cluster, unique_database: str, manual_clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing can be rebuilt there. A server that says it is one will do."""
+    await postgres15.execute(COUNTED, unique_database)
+    monkeypatch.setattr(PostgresServer, "in_recovery", True)
+    findings = await found(postgres15, manual_clock, unique_database)
+    assert {key[2] for key in series(findings, TABLE_BYTES)} == {"held", '空 き"1'}
+    assert findings.rows == ()
+    async with watching(postgres15, manual_clock) as server:
+        counted = await count_all(server, [unique_database], 1)
+    assert [one.standby for one in counted.found] == [True, True]
+
+
+async def test_exact_bloat_that_was_counted_outlives_the_connection(
+    postgres15: Cluster, unique_database: str, manual_clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Minutes of reading are not thrown away; what follows is not tried, and why is told once."""
+    await postgres15.execute(COUNTED, unique_database)
+    fetch, read = Visit.fetch, list[str]()
+
+    async def breaking(visit: Visit, query: Query, *args: object, **names: str) -> list[Any]:
+        if query.name.startswith("bloat_exact"):
+            read.append(query.name)
+            if len(read) > 1:
+                raise asyncpg.InterfaceError("connection is closed")
+        return await fetch(visit, query, *args, **names)
+
+    monkeypatch.setattr(Visit, "fetch", breaking)
+    async with watching(postgres15, manual_clock) as server:
+        counted = await count_all(server, [unique_database], 2)
+    assert [one.table for one in counted.found] == ['空 き"1']
+    assert [gap.reason for gap in counted.gaps] == [Reason.UNREACHABLE]
+    assert len(read) == 2

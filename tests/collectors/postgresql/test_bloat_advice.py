@@ -10,7 +10,9 @@ from toban.language import Language
 MB = 1024.0**2
 
 
-def a_bloat(bloat_bytes: float, size_bytes: float = 100 * MB, *, index: str = "", exact: bool = False) -> Bloat:
+def a_bloat(
+    bloat_bytes: float, size_bytes: float = 100 * MB, *, index: str = "", exact: bool = False, standby: bool = False
+) -> Bloat:
     """A table, or one of its indexes."""
     return Bloat(
         database="app",
@@ -20,6 +22,7 @@ def a_bloat(bloat_bytes: float, size_bytes: float = 100 * MB, *, index: str = ""
         size_bytes=size_bytes,
         bloat_bytes=bloat_bytes,
         exact=exact,
+        standby=standby,
     )
 
 
@@ -56,4 +59,13 @@ def test_bloat_advice_runs_as_it_stands_the_most_first() -> None:
 def test_bloat_advice_has_its_sentence(language: Language, index: str, *, exact: bool) -> None:
     """For people, whether it was counted or estimated."""
     (advice,) = bloat_advice([("main", a_bloat(50 * MB, index=index, exact=exact))])
+    assert "50 %" in say(f"advice.{advice.reason}", language, **advice.values)
+
+
+@pytest.mark.parametrize("language", Language)
+def test_nothing_is_to_be_run_on_a_standby(language: Language) -> None:
+    """Its primary alone can rebuild; what a person had counted there is told all the same."""
+    rows = [a_bloat(50 * MB, standby=True), a_bloat(50 * MB, exact=True, standby=True)]
+    (advice,) = bloat_advice(("copy", row) for row in rows)
+    assert (advice.action, advice.run) == ("check", "")
     assert "50 %" in say(f"advice.{advice.reason}", language, **advice.values)

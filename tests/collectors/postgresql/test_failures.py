@@ -32,6 +32,12 @@ DSN = Dsn("postgresql://toban:s3cret%21@127.0.0.1:5432/postgres")
             Reason.EXTENSION_MISSING,
         ),
         (asyncpg.ObjectNotInPrerequisiteStateError("recovery is in progress"), Reason.UNSUPPORTED),
+        (asyncpg.SerializationError("canceling statement due to conflict with recovery"), Reason.LOCKED),
+        (asyncpg.DatabaseDroppedError("terminating connection"), Reason.NOT_FOUND),
+        (asyncpg.DiskFullError("could not write to file"), Reason.UNEXPECTED),
+        (asyncpg.OutOfMemoryError("out of shared memory"), Reason.UNEXPECTED),
+        (asyncpg.IndexCorruptedError("could not read block 3"), Reason.UNEXPECTED),
+        (asyncpg.PostgresSyntaxError("syntax error at or near"), Reason.INTERNAL),
         (asyncpg.ConnectionDoesNotExistError("connection was closed"), Reason.UNREACHABLE),
         (asyncpg.ClientConfigurationError("invalid DSN"), Reason.UNREACHABLE),
         (asyncpg.InterfaceError("connection is closed"), Reason.UNREACHABLE),
@@ -54,6 +60,7 @@ def test_failure_of_each_kind_has_its_reason(error: BaseException, reason: Reaso
         (asyncpg.ObjectNotInPrerequisiteStateError("not currently accepting connections"), Reason.NOT_FOUND),
         (asyncpg.InvalidPasswordError("password authentication failed"), Reason.AUTHENTICATION),
         (TimeoutError(), Reason.UNANSWERED),
+        (asyncpg.DiskFullError("could not write init file"), Reason.UNREACHABLE),
     ],
 )
 def test_failure_at_the_door_means_that_the_target_is_down(error: BaseException, reason: Reason) -> None:
@@ -61,6 +68,21 @@ def test_failure_at_the_door_means_that_the_target_is_down(error: BaseException,
     failure = explain_refusal(error, DSN)
     assert failure.reason is reason
     assert failure.down
+
+
+@pytest.mark.parametrize(
+    ("error", "down"),
+    [
+        (asyncpg.TooManyConnectionsError("too many clients"), False),
+        (asyncpg.InvalidPasswordError("password authentication failed"), False),
+        (asyncpg.InvalidCatalogNameError('database "x" does not exist'), False),
+        (asyncpg.CannotConnectNowError("the database system is shutting down"), True),
+        (asyncpg.ConnectionDoesNotExistError("connection was closed"), True),
+    ],
+)
+def test_a_second_connection_that_is_refused_does_not_take_the_target_down(error: BaseException, down: bool) -> None:  # noqa: FBT001 - a case of a table
+    """The first one stands and answers: who has no slot left, or another password by now, is up."""
+    assert explain(error, DSN).down is down
 
 
 def test_failure_never_quotes_the_password() -> None:

@@ -85,11 +85,20 @@ async def test_promotion_and_demotion_are_events(major: int, new_cluster: NewClu
 
     await eventually(changed)
     assert seen == [EventKind.PROMOTED]
+    assert '"timeline": 2' in str(await first_memory(standby))
     standby.stop()
     (standby.data_dir / "standby.signal").touch()
     standby.start()
     assert kinds(await identity.collect()) == [EventKind.RESTARTED, EventKind.DEMOTED]
     await server.close()
+
+
+async def first_memory(cluster: Cluster) -> str | None:
+    """What is remembered of a server that is seen for the first time."""
+    server = a_server(cluster)
+    found = await Identity(server, CollectorSettings(), SystemClock()).collect()
+    await server.close()
+    return remembered(found)
 
 
 def recalling(body: str | None) -> Callable[[str], object]:

@@ -151,6 +151,39 @@ async def test_unused_indexes_are_those_on_which_nothing_rests(
     assert "f_idle" not in await index_names(postgres, unique_database)
 
 
+KEPT = """
+CREATE TABLE r (a int PRIMARY KEY, b int, UNIQUE (a, b));
+CREATE TABLE t (a int REFERENCES r, b int, c int, d int REFERENCES r, e int, f int REFERENCES r, x int,
+    FOREIGN KEY (b, c) REFERENCES r (a, b));
+CREATE INDEX a_key ON t (a); CREATE INDEX c_b_key ON t (c, b, x); CREATE INDEX d_hash ON t USING hash (d);
+CREATE INDEX f_known ON t (f) WHERE f IS NOT NULL;
+CREATE INDEX a_some ON t (a) WHERE x > 5; CREATE INDEX a_other ON t (a) WHERE x IS NOT NULL;
+CREATE INDEX b_half ON t (b); CREATE INDEX e_order ON t (e); ALTER TABLE t CLUSTER ON e_order
+"""
+
+
+async def test_an_unread_index_that_a_foreign_key_or_an_order_rests_on_stays(
+    postgres: Cluster, unique_database: str, manual_clock: ManualClock
+) -> None:
+    """Dropped, the next DELETE or CLUSTER would miss it; one of half the key, or of some rows, serves neither."""
+    await postgres.execute(KEPT, unique_database)
+    findings = await found(postgres, manual_clock, unique_database)
+    assert faults(findings) == {(Fault.UNUSED, name): "" for name in ("a_some", "a_other", "b_half")}
+    assert value(findings, FOUND, unique_database, "unused") == 3
+
+
+async def test_indexes_of_an_extension_are_left_to_it(
+    postgres15: Cluster, unique_database: str, manual_clock: ManualClock
+) -> None:
+    """Its next version expects what it made."""
+    await postgres15.execute(
+        "CREATE EXTENSION pgstattuple; CREATE TABLE t (a int); CREATE INDEX t_a ON t (a); CREATE INDEX t_b ON t (a);"
+        "ALTER EXTENSION pgstattuple ADD TABLE t",
+        unique_database,
+    )
+    assert faults(await found(postgres15, manual_clock, unique_database)) == {}
+
+
 async def test_unused_is_not_said_before_its_time(
     postgres15: Cluster, unique_database: str, manual_clock: ManualClock
 ) -> None:
@@ -162,6 +195,17 @@ async def test_unused_is_not_said_before_its_time(
     assert (advice.values["count"], advice.values["enough"]) == ("1", "7")
     assert value(findings, FOUND, unique_database, "unused") == 1
     assert (value(findings, COUNTED, unique_database) or 0) > 0
+
+
+async def test_nothing_is_unused_where_nothing_is_counted(
+    postgres15: Cluster, unique_database: str, manual_clock: ManualClock
+) -> None:
+    """Without track_counts no index is ever seen to be read, however often it is."""
+    await postgres15.execute("CREATE TABLE t (a int); CREATE INDEX t_a ON t (a)", unique_database)
+    await postgres15.execute(f"ALTER DATABASE {unique_database} SET track_counts = off")
+    findings = await found(postgres15, manual_clock, unique_database, enough=1e-9)
+    assert value(findings, COUNTED, unique_database) == 0
+    assert told(advised(findings)) == {("wait", unique_database, "index_unused_early")}
 
 
 async def test_an_index_made_meanwhile_is_young(

@@ -1,5 +1,11 @@
 """Indexes of partitioned and locked tables, that are missing, on standbys; and the largest, with their use."""
 
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
 import pytest
 
 from collectors.postgresql.index_advice import index_advice
@@ -18,7 +24,7 @@ from tests.collectors.postgresql.indexing import advised, faults, found, index_n
 from tests.collectors.postgresql.measuring import ask, series, value
 from tests.conftest import NewCluster, StandbyOf
 from tests.waiting import eventually
-from toban.indexes import Fault, MissingIndex
+from toban.indexes import Fault, IndexSurvey, MissingIndex
 from toban.outcomes import Reason
 
 pytestmark = pytest.mark.integration
@@ -73,13 +79,13 @@ async def test_an_index_that_lacks_a_part_is_for_a_person(
 
 KEYS = """
 CREATE TABLE r (a int PRIMARY KEY, b int, c int, UNIQUE (b, c));
-INSERT INTO r SELECT g, g, g FROM generate_series(1, 60000) g;
+INSERT INTO r SELECT g, g, g FROM generate_series(1, 9000) g;
 CREATE TABLE t (bare int REFERENCES r, led int REFERENCES r, most int REFERENCES r, x int, y int, filler text,
     FOREIGN KEY (x, y) REFERENCES r (b, c));
-INSERT INTO t SELECT g, g, g, g, g, repeat('x', 100)
-FROM generate_series(1, 60000) g;
+INSERT INTO t SELECT g, g, g, g, g, repeat('x', 900)
+FROM generate_series(1, 9000) g;
 CREATE INDEX led_first ON t (led, filler); CREATE INDEX known ON t (most) WHERE most IS NOT NULL;
-CREATE INDEX bare_part ON t (bare) WHERE bare > 50;
+CREATE INDEX bare_part ON t (bare) WHERE bare > 50; CREATE INDEX bare_other ON t (bare) WHERE led IS NOT NULL;
 CREATE INDEX y_x ON t (y, x, filler);
 CREATE TABLE small (a int REFERENCES r); INSERT INTO small SELECT g FROM generate_series(1, 100) g;
 ANALYZE t; ANALYZE small
@@ -113,7 +119,7 @@ async def test_a_partitioned_foreign_key_is_one_finding(
         "CREATE TABLE p (k int, a int REFERENCES r, f text) PARTITION BY HASH (k);"
         "CREATE TABLE p0 PARTITION OF p FOR VALUES WITH (MODULUS 2, REMAINDER 0);"
         "CREATE TABLE p1 PARTITION OF p FOR VALUES WITH (MODULUS 2, REMAINDER 1);"
-        "INSERT INTO p SELECT g, 1, repeat('x', 200) FROM generate_series(1, 60000) g; ANALYZE p",
+        "INSERT INTO p SELECT g, 1, repeat('x', 900) FROM generate_series(1, 9000) g; ANALYZE p",
         unique_database,
     )
     (advice,) = [a for a in advised(await found(postgres15, manual_clock, unique_database)) if a.action == "create"]
@@ -267,6 +273,65 @@ async def test_use_on_standbys_is_asked_for_and_respected(
     assert [(a.target, a.action, a.subject, a.reason) for a in advice] == [
         ("main", "drop", "public.t_b", "index_unused_everywhere")
     ]
+
+
+async def test_standbys_are_counted_one_by_one_and_a_promoted_one_counts_anew(
+    new_cluster: NewCluster, standby_of: StandbyOf, manual_clock: ManualClock, tmp_path: Path
+) -> None:
+    """One behind its slot, one away from its own, one that streams without any; what only fetches WAL is none.
+
+    What a standby did not read its primary may have read day and night: a new primary has yet to see what it reads.
+    """
+    primary = new_cluster()
+    await primary.execute("CREATE TABLE t (a int); CREATE INDEX t_a ON t (a); CREATE ROLE watcher LOGIN")
+    await primary.execute("SELECT pg_create_physical_replication_slot(name) FROM unnest('{own,away,wal}'::text[]) name")
+    standby = standby_of(primary, settings={"primary_slot_name": "own"})
+    async with AsyncExitStack() as stack:
+        for name, which in (("wal", ("-d", primary.dsn(), "-S", "wal")), ("bare", ("-d", f"{primary.dsn()}?{BARE}"))):
+            await stack.enter_async_context(_fetching_wal(primary, tmp_path / name, *which))
+        await eventually(lambda: ask(primary, "SELECT count(*) = 3 FROM pg_stat_replication"))
+        await eventually(lambda: ask(primary, "SELECT count(*) = 2 FROM pg_replication_slots WHERE active"))
+        assert (await _surveyed(primary, manual_clock)).standbys == 3
+    await _promoted(standby, manual_clock)
+    findings = await found(standby, manual_clock, "postgres", user="watcher")
+    assert [(gap.reason, gap.what) for gap in findings.gaps] == [
+        (Reason.PRIVILEGE, "the last promotion, for unused indexes in postgres")
+    ]
+
+
+BARE = "application_name=bare"  # by its name it could be a standby
+
+
+@asynccontextmanager
+async def _fetching_wal(primary: Cluster, place: Path, *which: str) -> AsyncIterator[None]:
+    place.mkdir()  # noqa: ASYNC240 - nobody waits for it
+    receiver = await asyncio.create_subprocess_exec(primary.bin_dir / "pg_receivewal", "-D", place, "--no-sync", *which)
+    try:
+        yield
+    finally:
+        receiver.kill()
+        await receiver.wait()
+
+
+async def _promoted(standby: Cluster, clock: ManualClock) -> None:
+    running = "SELECT extract(epoch from now() - pg_postmaster_start_time())::float8"
+    before = await ask(standby, running)
+    assert before <= (await _surveyed(standby, clock)).counted_seconds <= await ask(standby, running)
+    await standby.execute("SELECT pg_promote()")
+    (history,) = (standby.data_dir / "pg_wal").glob("*.history")
+    started_at = await ask(standby, "SELECT extract(epoch from pg_postmaster_start_time())::float8")
+    promoted_at = int(started_at) + 60  # whole seconds are told, and the test takes none: so it is yet to come
+    os.utime(history, (promoted_at, promoted_at))
+    least, survey = await ask(standby, running), await _surveyed(standby, clock)
+    early = promoted_at - started_at
+    assert least - early <= survey.counted_seconds <= await ask(standby, running) - early
+    assert (survey.in_recovery, survey.standbys) == (False, 0)
+
+
+async def _surveyed(cluster: Cluster, clock: ManualClock) -> IndexSurvey:
+    findings = await found(cluster, clock, "postgres")
+    (survey,) = [row for row in findings.rows if isinstance(row, IndexSurvey)]
+    return survey
 
 
 async def _on_standby(standby: Cluster) -> bool:

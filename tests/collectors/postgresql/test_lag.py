@@ -13,6 +13,7 @@ def a_standby(**overrides: Any) -> Standby:  # noqa: ANN401 - any field
         "replay_age_seconds": 3600.0,
         "replayed_bytes": 500.0,
         "received_bytes": 500.0,
+        "announced_bytes": 500.0,
         "receiving": True,
         "message_age_seconds": 5.0,
         "silence_seconds": 60.0,
@@ -40,6 +41,20 @@ def test_lag_without_a_living_link_is_not_zero(broken: dict[str, Any]) -> None:
     """What is not received cannot be known to be replayed, though all that was received is."""
     assert not current(a_standby(**broken))
     assert lag_seconds(a_standby(**broken), 30.0) == 30
+
+
+def test_lag_over_a_slow_link_is_not_zero() -> None:
+    """All that came is replayed, and the primary's last word was that there is more: it may be minutes ahead."""
+    behind = a_standby(announced_bytes=900.0, replay_age_seconds=300.0)
+    assert not current(behind)
+    assert lag_seconds(behind, 20.0) == 20
+    assert lag_seconds(behind, None) == 300
+
+
+def test_lag_of_a_standby_that_has_heard_no_position_yet_is_not_zero() -> None:
+    """It was away for an hour and connected just now: its receiver begins where the segment does."""
+    assert not current(a_standby(announced_bytes=None, received_bytes=100.0))
+    assert current(a_standby(announced_bytes=None))
 
 
 def test_lag_is_unknown_without_any_bound() -> None:

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from collectors.postgresql.locks import LONGEST, ROOTS, WAITERS, Locks, LocksSettings
+from collectors.postgresql.activity import CONNECTIONS, Activity, ActivitySettings
+from collectors.postgresql.locks import LONGEST, ROOTS, WAITERS, WAITING, Locks, LocksSettings
 from tests.clusters import Cluster
 from tests.collectors.postgresql.measuring import ask
-from tests.collectors.postgresql.sources import a_server, the_value
+from tests.collectors.postgresql.sources import a_server, found, the_value
 from tests.conftest import NewCluster, StandbyOf
 from tests.waiting import eventually
 from toban.clock import SystemClock
@@ -80,9 +81,9 @@ async def waiting(look_again: Callable[[], Any], count: int) -> Findings:
         findings: Findings = await look_again()
         return findings if sum(bool(s.blocked_by) for s in sessions(findings).values()) == count else None
 
-    found = await eventually(probe)
-    assert found is not None
-    return found
+    at_last = await eventually(probe)
+    assert at_last is not None
+    return at_last
 
 
 async def blocked(cluster: Cluster, pid: int, by: int) -> None:
@@ -250,6 +251,59 @@ async def test_trees_are_bounded_and_the_counts_are_not(
     findings = await look(postgres15, shown=2)
     assert [pid for pid, *_ in drawn(findings)[1:]] == [reader.get_server_pid() for reader in readers[:2]]
     assert the_value(findings, WAITERS) == 3
+    undrawn = await look(postgres15, shown=0)
+    assert (the_value(undrawn, WAITERS), undrawn.rows, found(undrawn, ROOTS)) == (3, (), [])
+    assert the_value(undrawn, LONGEST) > 0
+
+
+@pytest.mark.parametrize("template", [False, True])
+async def test_who_waits_for_what_all_databases_share_is_seen(
+    postgres: Cluster, guests: Guests, unique_database: str, *, template: bool
+) -> None:
+    """A role, a database: their locks belong to no database; whoever waits does so in the own one, or a template."""
+    first = await guests.open(postgres, unique_database)
+    second = await guests.open(postgres, "template1" if template else unique_database)
+    one, two = first.get_server_pid(), second.get_server_pid()
+    role = f"shared_{unique_database}"
+    await first.execute(f"create role {role}")
+    try:
+        await first.execute(f"begin; comment on role {role} is 'mine'")
+        guests.wait(second, f"comment on role {role} is 'yours'")
+        await blocked(postgres, two, one)
+        findings = await look(postgres)
+        assert drawn(findings) == [(one, 0, (), 1), (two, 1, (str(one),), 0)]
+        assert nodes(findings)[1].session.lock_type == "object"
+        assert [the_value(findings, metric) for metric in (WAITERS, ROOTS)] == [1, 1]
+        assert the_value(findings, WAITING, datname=unique_database) == (0 if template else 1)
+    finally:
+        await first.execute("rollback")
+        await eventually(lambda: ask(postgres, f"select state = 'idle' from pg_stat_activity where pid = {two}"))
+        await first.execute(f"drop role {role}")
+
+
+async def test_statement_in_another_encoding_is_no_obstacle(postgres: Cluster, guests: Guests) -> None:
+    """A database of EUC_JP shows its statements in it to all others: what cannot be read costs its letters alone."""
+    name = f"legacy_{postgres.major}"
+    postgres.psql(f"create database {name} encoding 'EUC_JP' lc_collate 'C' lc_ctype 'C' template template0")
+    holder, waiter = [await guests.open(postgres, name) for _ in range(2)]
+    await holder.execute('create table "表" ()')
+    await holder.execute('begin; lock table "表"')
+    guests.wait(waiter, 'select * from "表" where true')
+    await blocked(postgres, waiter.get_server_pid(), holder.get_server_pid())
+    findings = await look(postgres)
+    server = a_server(postgres)
+    running = await Activity(server, ActivitySettings(), SystemClock()).collect()
+    await server.close()
+    for guest in (holder, waiter):
+        guest.terminate()
+    await eventually(
+        lambda: ask(postgres, f"select not exists (select from pg_stat_activity where datname = '{name}')")
+    )
+    postgres.psql(f"drop database {name}")
+    leaf = nodes(findings)[1].session
+    assert leaf.query.startswith('select * from "')
+    assert leaf.query.endswith('" where true')
+    assert the_value(running, CONNECTIONS, state="waiting") == 1
 
 
 async def test_others_are_a_gap_without_the_privilege(postgres: Cluster, guests: Guests, unique_database: str) -> None:

@@ -4,15 +4,25 @@ import asyncio
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from collectors.postgresql.progress import COMMANDS, RATIO, RUNNING, SECONDS, ProgressCollector, ProgressSettings
+from collectors.postgresql.activity import OLDEST_XMIN, Activity, ActivitySettings
+from collectors.postgresql.progress import (
+    COMMANDS,
+    RATIO,
+    RUNNING,
+    SECONDS,
+    ProgressCollector,
+    ProgressSettings,
+    _add,
+)
+from collectors.postgresql.replication import STANDBYS, Replication, ReplicationSettings
 from collectors.postgresql.server import Databases
+from collectors.postgresql.sql import Query
 from tests.clusters import Cluster
-from tests.collectors.postgresql.measuring import series, value
+from tests.collectors.postgresql.measuring import ask, series, value, watching
 from tests.collectors.postgresql.sources import a_server
 from tests.conftest import NewCluster
 from tests.installations import as_account, environment
@@ -20,7 +30,7 @@ from tests.waiting import eventually
 from toban.clock import SystemClock
 from toban.outcomes import Reason
 from toban.progress import Progress
-from toban.samples import Findings
+from toban.samples import Batch, Findings
 
 pytestmark = pytest.mark.integration
 
@@ -85,7 +95,7 @@ async def caught(
         found = [row for row in findings.rows if isinstance(row, Progress) and fits(row)]
         return (found[0], findings) if found else None
 
-    seen = await eventually(probe, within_seconds=20)
+    seen = await eventually(probe)
     assert seen is not None
     return seen
 
@@ -124,6 +134,10 @@ async def test_vacuum_is_caught_in_its_scan(postgres: Cluster, slow: Slow, uniqu
     assert one.ratio == (one.done or 0) / blocks
     assert 0 < one.ratio < 1
     assert value(findings, RUNNING, "vacuum") == 1
+    postgres.psql("do 'begin for n in 1..10 loop perform pg_current_xact_id(); commit; end loop; end'")
+    async with watching(postgres, SystemClock()) as server:
+        beside = await Activity(server, ActivitySettings(), SystemClock()).collect()
+    assert (value(beside, OLDEST_XMIN) or 0) < 10  # a vacuum's own snapshot keeps nobody's rows
     assert value(findings, RATIO, *labels, "scanning heap") == one.ratio
     assert value(findings, SECONDS, *labels) == one.seconds
 
@@ -197,13 +211,13 @@ async def test_copy_from_a_file_is_caught_with_its_share(postgres: Cluster, slow
 
 
 @pytest.mark.parametrize("major", [15, 16, 18])
-async def test_base_backup_is_caught_streaming(major: int, new_cluster: NewCluster, slow: Slow, tmp_path: Path) -> None:
-    """A rate-limited pg_basebackup: the bytes that it has streamed of those that it estimated."""
+async def test_base_backup_is_caught_streaming(major: int, new_cluster: NewCluster, slow: Slow) -> None:
+    """A rate-limited pg_basebackup: the bytes streamed of those estimated; neither it nor its WAL is a standby."""
     cluster = new_cluster(major)
     program = str(cluster.bin_dir / "pg_basebackup")
-    command = [program, "--max-rate=32k", "--checkpoint=fast", "--format=tar", "-X", "none"]
+    command = [program, "--max-rate=32k", "--checkpoint=fast", "--format=tar", "-X", "stream"]
     backup = subprocess.Popen(  # noqa: ASYNC220 - it is not waited for
-        [*command, "-D", "-", "-d", cluster.dsn()],
+        [*command, "-D", str(cluster.data_dir.parent / "copy"), "-d", cluster.dsn()],
         cwd="/",
         env=environment(),
         stdout=subprocess.DEVNULL,
@@ -218,6 +232,23 @@ async def test_base_backup_is_caught_streaming(major: int, new_cluster: NewClust
     assert one.ratio == (one.done or 0) / (one.total or 0)
     assert value(findings, RUNNING, "basebackup") == 1
     assert value(findings, RATIO, "basebackup", "", "", one.phase) == one.ratio
+    await eventually(lambda: ask(cluster, "select count(*) = 2 from pg_stat_replication"))
+    async with watching(cluster, SystemClock()) as server:
+        beside = await Replication(server, ReplicationSettings(), SystemClock()).collect()
+        assert await server.fetch(Query("standbys")) == []
+    assert value(beside, STANDBYS) == 0
+
+
+def test_the_least_advanced_of_equal_commands_counts_and_the_longest_at_work() -> None:
+    """Two copies into one table: neither their sum nor whichever came last."""
+    told = {"command": "copy", "datname": "shop", "relname": "public.t", "phase": "from file", "unit": "bytes"}
+    found = tuple(
+        Progress(**told, pid=pid, ratio=ratio, done=None, total=None, seconds=seconds, usename="app", autovacuum=False)
+        for pid, ratio, seconds in ((1, 0.5, 3.0), (2, 0.25, 9.0), (3, 0.75, 1.0), (4, None, None))
+    )
+    batch = Batch(0.0)
+    _add(batch, found)
+    assert {s.metric: s.value for s in batch.samples if s.metric is not RUNNING} == {RATIO: 0.25, SECONDS: 9.0}
 
 
 async def test_two_alike_are_one_series_and_the_least_advanced_counts(

@@ -48,7 +48,7 @@ async def caught_up(primary: Cluster, standby: Cluster) -> None:
     async def same() -> bool:
         return bool(await ask(primary, PRIMARY_POSITION) == await ask(standby, REPLAYED))
 
-    await eventually(same, within_seconds=20)
+    await eventually(same)
 
 
 @pytest.mark.parametrize("major", [15, 16, 18])
@@ -105,7 +105,7 @@ async def test_promotion_while_watched_leaves_no_spike_and_no_stale_lag(
             findings = await watched.replication.collect()
             return value(findings, STANDBYS) == 1 and value(findings, STANDBY_BYTES, "new", "127.0.0.1", "replay") == 0
 
-        await eventually(followed, within_seconds=20)
+        await eventually(followed)
         follower.stop()
 
 

@@ -254,7 +254,16 @@ async def test_relations_of_a_database_dropped_meanwhile_are_a_gap(
     """Listed, and gone before the visit."""
     async with measured(postgres15, manual_clock) as collector:
         (gap,) = await collector._visit("dropped", manual_clock.monotonic() + 60)
-    assert gap.reason is Reason.NOT_FOUND
+    assert (gap.reason, gap.hint) == (Reason.NOT_FOUND, "")
+
+
+async def test_relations_of_a_turn_that_is_too_short_are_put_off(
+    postgres15: Cluster, manual_clock: ManualClock
+) -> None:
+    """Less time than a visit needs is told as such, and not as a server that does not answer."""
+    async with measured(postgres15, manual_clock, timeout=0.9) as collector:
+        findings = await collector.collect()
+    assert reasons(findings) == {"databases": Reason.TIMEOUT}
 
 
 async def test_relations_of_a_server_that_is_gone_fail_as_a_whole(

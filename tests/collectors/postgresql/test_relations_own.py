@@ -92,18 +92,22 @@ async def _grown(cluster: Cluster, database: str, before: int) -> bool:
 async def test_the_oldest_tables_are_told_by_their_share_of_the_limit(
     new_cluster: NewCluster, manual_clock: ManualClock
 ) -> None:
-    """A table's own lower limit counts; so do its TOAST rows. Five of each database."""
+    """A table's own lower limit counts; so do its TOAST rows, and what a session keeps. Five of each database."""
     cluster = new_cluster()
     await cluster.execute(
         "CREATE TABLE hurried (a int) WITH (autovacuum_freeze_max_age = 100000, fillfactor = 50);"
         "CREATE TABLE plain (a int, b text)"
     )
+    session = await cluster.connect()
+    await session.execute("CREATE TEMP TABLE kept (a int) WITH (autovacuum_freeze_max_age = 100000)")
     for _ in range(5):
         await cluster.execute("SELECT pg_current_xact_id()")
     async with measured(cluster, manual_clock, "postgres") as collector:
         found = series(await collector.collect(), FREEZE_AGE)
     assert len(found) == 5
+    assert "kept" in {relname for _, schema, relname in found if schema.startswith("pg_temp_")}
     age = await ask(cluster, "SELECT age(relfrozenxid) FROM pg_class WHERE relname = 'hurried'")
+    await session.close()
     assert age >= 5
     assert found[("postgres", "public", "hurried")] == pytest.approx(age / 100000)
     assert max(found, key=lambda key: found[key]) == ("postgres", "public", "hurried")

@@ -168,21 +168,65 @@ async def test_findings_are_bounded(postgres15: Cluster, monkeypatch: pytest.Mon
     assert "the role in `dsn`" in security._hba_hint(None)
 
 
+@pytest.mark.parametrize(
+    ("address", "netmask", "near"),
+    [
+        ("127.0.0.1", "255.255.255.255", True),
+        ("127.0.0.0", "255.0.0.0", True),
+        ("127.0.0.1", "128.0.0.0", False),
+        ("::1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", True),
+        ("::1", "ffff::", False),
+        ("::1:2", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", False),
+        ("localhost", "", True),
+        ("localhost.example.org", "", False),
+        ("all", "", False),
+    ],
+)
+def test_trust_is_less_grave_on_the_machine_itself_alone(address: str, netmask: str, *, near: bool) -> None:
+    """A loopback address behind a mask that lets in others, or a name that begins like it, is elsewhere."""
+    row = {
+        "file": "pg_hba.conf",
+        "line_number": 1,
+        "type": "host",
+        "auth_method": "trust",
+        "address": address,
+        "netmask": netmask,
+        "databases": "all",
+        "users": "all",
+        "error": "",
+    }
+    found = security._rule(row)
+    assert found is not None
+    assert found.severity is (Severity.WARNING if near else Severity.CRITICAL)
+
+
+@pytest.mark.parametrize("written", ["on", "yes", "receipt,authentication", "off", "no", "false", "0", ""])
+def test_log_connections_is_read_as_it_was_written(written: str) -> None:
+    """Since 18 the server gives back the word that stands in the file."""
+    batch = Batch(0.0)
+    list(PgSecurity.__new__(PgSecurity)._server(batch, [], {**A_SERVER, "log_connections": written}))
+    (logs,) = [sample.value for sample in batch.samples if sample.metric is LOGS]
+    assert logs == float(written in ("on", "yes", "receipt,authentication"))
+
+
+A_SERVER = {
+    "ssl": True,
+    "password_encryption": "scram-sha-256",
+    "listen_addresses": "10.0.0.1",
+    "data_checksums": True,
+    "log_connections": "all",
+    "datname": "shop",
+    "sees_sessions": True,
+    "plain_remote": 0,
+    "plain_loopback": 0,
+    "public_create": False,
+}
+
+
 @pytest.mark.parametrize(("remote", "severity"), [(3, Severity.WARNING), (0, None)])
 def test_sessions_from_elsewhere_without_tls_are_a_finding(remote: int, severity: Severity | None) -> None:
     """No machine of the tests has a second address to come from: the row is made up."""
-    row = {
-        "ssl": True,
-        "password_encryption": "scram-sha-256",
-        "listen_addresses": "10.0.0.1",
-        "data_checksums": True,
-        "log_connections": "all",
-        "datname": "shop",
-        "sees_sessions": True,
-        "plain_remote": remote,
-        "plain_loopback": 0,
-        "public_create": False,
-    }
+    row = {**A_SERVER, "plain_remote": remote}
     collector = PgSecurity.__new__(PgSecurity)
     found = list(collector._server(Batch(0.0), [], row))
     assert [(one.severity, one.what, dict(one.values)) for one in found] == (

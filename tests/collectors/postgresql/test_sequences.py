@@ -141,3 +141,29 @@ async def test_sequences_are_read_on_a_standby(
     standby = standby_of(primary)
     await eventually(lambda: ask(standby, "SELECT to_regclass('u')"))
     assert await used(standby, manual_clock, "postgres") == {"s": 0.5}
+
+
+MANY = """
+DO $$ BEGIN FOR n IN 0..14 LOOP
+    FOR m IN 1..100 LOOP EXECUTE format('CREATE SEQUENCE s%s MINVALUE 0 MAXVALUE 10000', n * 100 + m); END LOOP;
+    COMMIT;
+END LOOP; END $$
+"""
+
+
+async def test_sequences_are_read_without_filling_the_lock_table(
+    new_cluster: NewCluster, manual_clock: ManualClock
+) -> None:
+    """To read one is to lock it till the statement ends: 1,500 at once are more than this server has room for."""
+    cluster = new_cluster(settings={"max_locks_per_transaction": "10", "max_connections": "10"})
+    await cluster.execute(MANY)
+    await cluster.execute("SELECT setval('s1', 7000), setval('s777', 9000), setval('s1500', 8000)")
+    async with measured(cluster, manual_clock, "postgres", top=3) as collector:
+        found = await collector.collect()
+    assert found.gaps == ()
+    assert series(found, USED) == {
+        ("postgres", "public", "s777"): 0.9,
+        ("postgres", "public", "s1500"): 0.8,
+        ("postgres", "public", "s1"): 0.7,
+    }
+    assert "out of shared memory" not in cluster.log_text()

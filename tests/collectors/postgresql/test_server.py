@@ -4,15 +4,19 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
+from collectors.contract import AskedError
+from collectors.postgresql import server as server_module
 from collectors.postgresql.server import Databases, PostgresServer, ServerLimits
 from collectors.postgresql.sql import Query
 from tests.builders import ManualClock
 from tests.clusters import Cluster
 from tests.collectors.postgresql.sources import CENSUS, ONE, SLEEP, Asking, a_server, census, failure_of
 from tests.conftest import NewCluster, StandbyOf
+from tests.pgbouncers import NewPgBouncer
 from tests.waiting import eventually
 from toban.clock import SystemClock
 from toban.outcomes import Reason
+from toban.secrets import Dsn
 
 pytestmark = pytest.mark.integration
 
@@ -55,6 +59,26 @@ async def test_server_holds_the_limits_itself(postgres: Cluster) -> None:
     await server.close()
 
 
+async def test_a_visit_that_finds_no_slot_leaves_the_server_up(postgres15: Cluster) -> None:
+    """The first connection answers, and says how full it is: just then nothing of it may be dropped."""
+    postgres15.psql("create role lone login connection limit 1")
+    server = a_server(postgres15, user="lone")
+    try:
+        await server.fetch(ONE)
+        with pytest.raises(asyncpg.TooManyConnectionsError) as caught:
+            async with server.visiting("postgres"):
+                pass
+        failure = server.explain(caught.value)
+        assert (failure.reason, failure.down) == (Reason.FULL, False)
+        with pytest.raises(AskedError) as asked:
+            await server.ask("select 1", timeout_seconds=5, most_rows=1)
+        assert (asked.value.failure.reason, asked.value.failure.down) == (Reason.FULL, False)
+        await server.fetch(ONE)
+    finally:
+        await server.close()
+        postgres15.psql("drop role lone")
+
+
 async def test_server_knows_its_version(postgres: Cluster) -> None:
     """The version that chooses the SQL is the server's own, minor included."""
     server = a_server(postgres)
@@ -62,6 +86,41 @@ async def test_server_knows_its_version(postgres: Cluster) -> None:
     ((version,),) = await server.fetch(Asking("select current_setting('server_version_num')::int"))
     assert server.version == version
     await server.close()
+
+
+async def test_server_behind_a_pooler_is_told_from_the_server(
+    postgres15: Cluster, new_pgbouncer: NewPgBouncer, manual_clock: ManualClock
+) -> None:
+    """PgBouncer takes no session's limits, and a pool is no place to measure a server from: the mend is said."""
+    pooled = Dsn(new_pgbouncer(postgres15).dsn("postgres"))
+    failure = await failure_of(PostgresServer(pooled, manual_clock, ServerLimits()))
+    assert failure.reason is Reason.UNREACHABLE
+    assert "unsupported startup parameter" in failure.detail
+    assert "kind: pgbouncer" in failure.hint
+
+
+async def test_server_is_read_without_a_part_in_the_transactions_of_others(
+    postgres15: Cluster, unique_database: str
+) -> None:
+    """Where SERIALIZABLE is the default a reader may be the reason why somebody's transaction is undone."""
+    default = f"ALTER DATABASE {unique_database} SET default_transaction_isolation = 'serializable'"
+    await postgres15.execute(default)
+    server = a_server(postgres15, unique_database)
+    asking = Asking("select current_setting('transaction_isolation') as level")
+    async with server.visiting(unique_database) as visit:
+        levels = {(await server.fetch(asking))[0]["level"], (await visit.fetch(asking))[0]["level"]}
+    await server.close()
+    assert levels == {"read committed"}
+
+
+async def test_server_that_does_not_know_our_settings_is_too_old(
+    postgres15: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL 13 ends the attempt at a setting that came with 14; that is said, and not how it was found out."""
+    monkeypatch.setattr(server_module, "_session_settings", lambda _: {"idle_setting_of_tomorrow": "0"})
+    failure = await failure_of(a_server(postgres15))
+    assert failure.reason is Reason.VERSION
+    assert failure.detail.startswith("Toban needs PostgreSQL 14, this server is older: ")
 
 
 async def test_server_refuses_to_write(server: PostgresServer) -> None:

@@ -12,9 +12,10 @@ from collectors.postgresql import server as server_module
 from collectors.postgresql.server import DownError, PostgresServer, ServerLimits
 from collectors.postgresql.sql import Query
 from tests.builders import ManualClock
-from tests.clusters import Cluster, free_port
+from tests.clusters import Cluster
 from tests.collectors.postgresql.sources import ONE, SLEEP, Asking, a_server, census, failure_of
 from tests.conftest import NewCluster
+from tests.ports import free_port
 from tests.waiting import eventually
 from toban.clock import SystemClock
 from toban.outcomes import Reason
@@ -43,6 +44,15 @@ def listening(backlog: int) -> Iterator[int]:
 def a_way_to(port: int, **limits: float) -> PostgresServer:
     """A way to whatever listens there."""
     return PostgresServer(Dsn(f"postgresql://toban@127.0.0.1:{port}/x"), SystemClock(), ServerLimits(**limits))
+
+
+async def forgotten(cluster: Cluster) -> None:
+    """Wait until the server counts no connection of Toban's."""
+
+    async def gone() -> bool:
+        return await census(cluster) == 0
+
+    await eventually(gone)
 
 
 async def test_server_cancelled_in_a_statement_leaves_no_backend(postgres15: Cluster) -> None:
@@ -76,21 +86,23 @@ async def test_server_cancelled_while_connecting_leaves_no_connection(new_cluste
             await server.fetch(ONE)
     assert (await failure_of(server)).reason is Reason.UNANSWERED  # put off: the server was not asked again
     cluster.thaw()
-    assert await census(cluster) == 0
+    await forgotten(cluster)
 
 
 async def test_server_that_freezes_is_unanswered_and_comes_back(new_cluster: NewCluster) -> None:
     """A stopped server costs a bounded wait, then nothing at all; when it goes on, one connection is all there is."""
     cluster, clock = new_cluster(), ManualClock()
-    server = a_server(cluster, clock=clock, statement_timeout=0.1, connect_timeout=0.3)
+    server = a_server(cluster, clock=clock)
     await server.fetch(ONE)
     cluster.freeze()
+    server.limits = ServerLimits(connect_timeout=0.3)
     server._connection._config = server._connection._config._replace(command_timeout=0.3)
     assert (await failure_of(server)).reason is Reason.UNANSWERED
     assert (await failure_of(server)).reason is Reason.UNANSWERED  # no answer to a new connection
     with pytest.raises(DownError):
         await server.fetch(ONE)  # not even tried
     cluster.thaw()
+    server.limits = ServerLimits()
     clock.advance(0.5)
     await eventually(lambda: _answers(server, clock))
 
@@ -239,7 +251,7 @@ async def test_server_of_an_unknown_host_is_unreachable() -> None:
 async def test_server_without_a_slot_left_is_full(new_cluster: NewCluster) -> None:
     """When ordinary roles have used up max_connections, the reason says it."""
     cluster = new_cluster(settings={"max_connections": "5", "superuser_reserved_connections": "2"})
-    cluster.psql("create role crowd login")
+    await cluster.execute("create role crowd login")  # and its session is gone when this returns
     crowd = [await cluster.connect(user="crowd") for _ in range(3)]
     failure = await failure_of(a_server(cluster, user="crowd"))
     assert failure.reason is Reason.FULL
@@ -321,11 +333,7 @@ async def test_server_that_is_too_old_is_left_alone(postgres15: Cluster, monkeyp
     assert failure.reason is Reason.VERSION
     assert "99" in failure.detail
     assert await failure_of(server) == failure
-
-    async def gone() -> bool:
-        return await census(postgres15) == 0
-
-    await eventually(gone)
+    await forgotten(postgres15)
 
 
 async def test_server_explains_a_query_without_a_floor(server: PostgresServer) -> None:
@@ -346,11 +354,7 @@ async def test_server_abandoned_cuts_both_connections(postgres15: Cluster) -> No
         server.abandon()
         with pytest.raises(asyncpg.InterfaceError):
             await visit.fetch(ONE)
-
-    async def gone() -> bool:
-        return await census(postgres15) == 0
-
-    await eventually(gone)
+    await forgotten(postgres15)
     assert len(await server.fetch(ONE)) == 1
     async with server.visiting("postgres") as visit:
         await visit.fetch(ONE)
@@ -374,11 +378,7 @@ async def test_server_abandoned_while_connecting_keeps_nothing(postgres15: Clust
     with pytest.raises(DownError):
         await late_visit
     assert server._visitor is None
-
-    async def gone() -> bool:
-        return await census(postgres15) == 0
-
-    await eventually(gone)
+    await forgotten(postgres15)
 
 
 async def test_server_closes_when_it_is_frozen(new_cluster: NewCluster, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -390,8 +390,4 @@ async def test_server_closes_when_it_is_frozen(new_cluster: NewCluster, monkeypa
     cluster.freeze()
     await server.close()
     cluster.thaw()
-
-    async def gone() -> bool:
-        return await census(cluster) == 0
-
-    await eventually(gone)
+    await forgotten(cluster)

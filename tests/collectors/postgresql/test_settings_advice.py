@@ -75,6 +75,7 @@ async def settings_in(cluster: Cluster) -> dict[str, Setting]:
 def as_made(settings: dict[str, Setting]) -> dict[str, Setting]:
     """As initdb leaves them: without what the tests' servers have for being small and quick."""
     usual = {"shared_buffers": "16384", "max_connections": "100", "fsync": "on", "full_page_writes": "on"}
+    usual["autovacuum_naptime"] = "60"
     changed = {name: replace(settings[name], setting=value) for name, value in usual.items()}
     prefix = replace(settings["log_line_prefix"], setting="%m [%p] ", source="default")
     return {**settings, **changed, "log_line_prefix": prefix}
@@ -224,9 +225,10 @@ def test_figures_are_within_what_postgresql_takes(machine: Machine) -> None:
 
 @given(machines)
 def test_figures_never_take_more_memory_than_there_is(machine: Machine) -> None:
-    """Buffers, all connections at work and all autovacuum workers fit, if so many connections can fit at all."""
+    """Buffers, all connections at work and all autovacuum workers fit, if so many of them can fit at all."""
     found = figures(machine)
     assume(machine.connections * 64 * KB <= machine.memory_bytes / 4)
+    assume(machine.autovacuum_workers * MB <= machine.memory_bytes * 3 / 16)  # no server takes less for each
     taken = float(found["shared_buffers"].wanted) + float(found["wal_buffers"].wanted)
     taken += machine.connections * float(found["work_mem"].wanted)
     taken += machine.autovacuum_workers * float(found["maintenance_work_mem"].wanted)

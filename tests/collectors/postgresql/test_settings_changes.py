@@ -184,7 +184,7 @@ async def test_a_change_made_while_the_daemon_was_down_is_told_once(
 async def test_a_pending_value_that_no_file_names_any_more_is_the_default(
     watch: Watch, new_cluster: NewCluster
 ) -> None:
-    """It was taken out: what comes with the restart is the default."""
+    """It was taken out: what comes with the restart is the default. A name is the same in whatever letters."""
     watched = watch(new_cluster())
     await watched.set("max_wal_senders = 3")
     watched.cluster.stop()
@@ -194,6 +194,9 @@ async def test_a_pending_value_that_no_file_names_any_more_is_the_default(
     await watched.cluster.execute("SELECT pg_reload_conf()")
     await watched.until(lambda: bool(watched.events))
     assert watched.told == [("restart_pending", "max_wal_senders", "3", "DEFAULT")]
+    watched.cluster.configure(Max_WAL_Senders="7")
+    await watched.until(lambda: len(watched.events) > 1)
+    assert watched.told[1:] == [("restart_pending", "max_wal_senders", "3", "7")]
 
 
 @pytest.mark.integration

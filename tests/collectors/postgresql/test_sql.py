@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from collectors.postgresql.sql import OLDEST, Query, UnsupportedVersionError, quote_identifier, quote_literal
@@ -40,6 +42,13 @@ def test_query_files_begin_with_why_and_end_without_a_semicolon(name: str) -> No
     for sql in floors.values():
         assert sql.startswith("-- Toban: ")
         assert not sql.rstrip().endswith(";")
+
+
+def test_queries_mean_the_same_whatever_a_server_makes_of_a_backslash() -> None:
+    """Under `standard_conforming_strings = off` it would be taken for an escape, and warned of in the server's log."""
+    files = sorted((Path(__file__).parents[3] / "collectors" / "postgresql" / "queries").rglob("*.sql"))
+    assert [path.parent.name for path in files if "\\" in path.read_text()] == []
+    assert files
 
 
 def test_query_floors_are_read_highest_first() -> None:

@@ -32,6 +32,9 @@ async def test_texts_come_once_normalised_and_cut(cluster: Cluster, manual_clock
         manual_clock.advance(60)
         again = {row.queryid for row in rows_of(StatementText, await collector.collect())}
         assert not again & texts.keys()
+        kept, queryid = statement_texts.Texts(collector.source, 0.0), int(next(iter(texts)))
+        for needed, count in (({queryid}, 1), ({queryid}, 0), (set[int](), 0), ({queryid}, 1)):
+            assert len((await kept.fetch("public", needed, manual_clock.monotonic()))[0]) == count
 
 
 async def test_texts_of_commands_carry_no_literal(cluster: Cluster, manual_clock: ManualClock) -> None:

@@ -82,6 +82,25 @@ async def test_statements_tell_the_use_of_an_interval(cluster: Cluster, manual_c
         assert (use.datname, use.usename) == ("postgres", "postgres")
 
 
+async def test_statements_of_a_turn_that_failed_belong_to_the_next(
+    cluster: Cluster, manual_clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The counters were read, the names were not: the day's list of the slow ones must not miss that interval."""
+    async with measured(cluster, manual_clock) as collector:
+        await collector.collect()
+        await cluster.execute("INSERT INTO t VALUES (1)")
+        manual_clock.advance(60)
+        with monkeypatch.context() as broken:
+            broken.setattr(collector, "_names", None)
+            with pytest.raises(AttributeError):
+                await collector.collect()
+        await cluster.execute("INSERT INTO t VALUES (2)")
+        manual_clock.advance(60)
+        use = use_of(await collector.collect(), await queryid_of(cluster, "INSERT INTO t%"))
+        assert use is not None
+        assert (use.calls, use.interval_seconds) == (2, 120)
+
+
 @pytest.mark.parametrize("reset", ["", "0, 0, {queryid}"])
 async def test_statements_take_a_reset_for_what_it_is(cluster: Cluster, manual_clock: ManualClock, reset: str) -> None:
     """After a reset of everything, or of one statement, the use is what was counted since: not negative, no spike."""
@@ -306,5 +325,5 @@ async def test_reading_of_version_1_11_fits_its_columns(new_cluster: NewCluster,
 
 async def fetched(server: PostgresServer, name: str) -> list[Mapping[str, object]]:
     """The rows of a question, once connected."""
-    await server.fetch(Query("statement_names"))
+    await server.fetch(Query("identity"))
     return await server.fetch(Query(name), schema="public")

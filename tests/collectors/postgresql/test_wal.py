@@ -23,6 +23,7 @@ from collectors.postgresql.wal import (
 from tests.builders import ManualClock
 from tests.clusters import Cluster
 from tests.collectors.postgresql.measuring import ask, names, value, watching
+from tests.collectors.postgresql.sources import Asking
 from tests.conftest import NewCluster, StandbyOf
 from tests.waiting import eventually
 from toban.outcomes import Reason
@@ -138,6 +139,43 @@ async def test_files_that_wait_behind_a_failing_archiver_are_counted_exactly(
         findings = await collector.collect()
         assert value(findings, READY) == 3
         assert value(findings, ARCHIVED) == 0
+
+
+async def test_archiver_that_is_switched_off_fails_no_more(new_cluster: NewCluster, manual_clock: ManualClock) -> None:
+    """The server remembers its last failure over a restart: nothing is to be archived, so nothing fails or is late."""
+    cluster = new_cluster(settings={"archive_mode": "on", "archive_command": "test ! -e wal-is-refused"})
+    async with measured(cluster, manual_clock) as collector:
+        await cluster.execute("SELECT pg_switch_wal(), pg_logical_emit_message(false, 'x', 'y')")
+        await eventually(lambda: _archived(collector, manual_clock))
+        (cluster.data_dir / "wal-is-refused").touch()
+        await cluster.execute("SELECT pg_switch_wal(), pg_logical_emit_message(false, 'x', 'y')")
+        await eventually(lambda: _failing(collector, manual_clock))
+        cluster.configure(archive_mode="off")
+        cluster.stop()
+        cluster.start()
+        findings = await collector.collect()
+        assert value(findings, ARCHIVE_FAILING) == 0
+        assert value(findings, ARCHIVE_AGE) is None
+        assert value(findings, FAILURE_AGE) is not None
+
+
+async def test_wal_that_cannot_be_listed_hides_nothing_else(
+    postgres15: Cluster, manual_clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder so large that its listing does not end is a gap, asked for again after a minute; the rest is seen."""
+    with monkeypatch.context() as broken:
+        broken.setattr("collectors.postgresql.wal._FILES", Asking("select 1 / 0"))
+        async with measured(postgres15, manual_clock) as collector:
+            findings = await collector.collect()
+            assert [(gap.what, gap.reason) for gap in findings.gaps] == [("WAL files", Reason.UNEXPECTED)]
+            assert value(findings, ARCHIVE_FAILING) == 0
+            assert value(findings, SEGMENTS) is None
+            broken.undo()
+            assert (await collector.collect()).gaps == findings.gaps
+            manual_clock.advance(FILES_SECONDS)
+            mended = await collector.collect()
+            assert mended.gaps == ()
+            assert (value(mended, SEGMENTS) or 0) > 0
 
 
 async def _failing(collector: Wal, clock: ManualClock) -> bool:

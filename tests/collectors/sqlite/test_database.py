@@ -23,6 +23,7 @@ from collectors.sqlite.database import (
     SqliteSettings,
 )
 from collectors.sqlite.file import SqliteFile
+from collectors.sqlite.looking import UnusableError
 from tests import sqlite_files
 from tests.builders import ManualClock
 from tests.sqlite_files import ROLLBACK, Writer, a_database, application, contents, held
@@ -81,6 +82,20 @@ async def test_sqlite_numbers_are_those_of_sqlite(tmp_path: Path, manual_clock: 
     assert value(findings, USER_VERSION) == 7
     assert value(findings, WAL) == 0
     assert mode(findings) == "rollback"
+
+
+@pytest.mark.parametrize("size", [0, 3, 1000])
+async def test_sqlite_page_size_that_is_none_is_damage(tmp_path: Path, manual_clock: ManualClock, size: int) -> None:
+    """A header with the right first words and nonsense behind them is no fault of Toban's own."""
+    path = a_database(tmp_path / "ledger.db")
+    content = path.read_bytes()
+    path.write_bytes(content[:16] + size.to_bytes(2, "big") + content[18:92] + bytes(4) + content[96:])
+    collector = a_collector(path, manual_clock)
+    with pytest.raises(UnusableError) as caught:
+        await collector.collect()
+    failure = collector.source.explain(caught.value)
+    assert failure.reason is Reason.CORRUPT
+    assert f"a page has {size} bytes" in failure.detail
 
 
 async def test_sqlite_wal_is_counted_in(tmp_path: Path, manual_clock: ManualClock) -> None:

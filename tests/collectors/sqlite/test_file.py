@@ -190,7 +190,7 @@ async def test_sqlite_source_ends_what_runs_when_abandoned(tmp_path: Path) -> No
             connection.execute(endless).fetchone()
 
     task = asyncio.create_task(source.look("endless", read, timeout_seconds=60))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await reading.wait()
         await source.close()
         with pytest.raises(sqlite3.OperationalError) as caught:

@@ -1,8 +1,10 @@
 """The counts of a database in WAL mode without a lock: what SQLite says, out of its own index."""
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,10 @@ from collectors.sqlite import walindex
 from collectors.sqlite.looking import Look
 from collectors.sqlite.survey import Counts, query, survey
 from tests import sqlite_files
-from tests.sqlite_files import Writer, a_database, application, held
+from tests.sqlite_files import Writer, a_database, application, can_write, held
 
 pytestmark = pytest.mark.integration
+TIDY = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('select 1 from trade'); c.close()"
 
 
 @pytest.fixture
@@ -168,3 +171,36 @@ def test_sqlite_index_is_parted_from_once_it_is_deleted(tmp_path: Path) -> None:
     with held(other, "SELECT 1 FROM trade"):
         survey(Look(other))
     assert key not in walindex._kept
+
+
+@pytest.mark.parametrize("ending", ["stopped", "killed"])
+def test_index_that_nobody_has_open_is_parted_from(tmp_path: Path, ending: str) -> None:
+    """Its disk is to be unmounted one day: an application that has gone, in order or not, leaves us no descriptor."""
+    path = a_database(tmp_path / "ledger.db", sqlite_files.WAL)
+    with held(path, "SELECT 1 FROM trade"):
+        survey(Look(path))
+        assert open_below(tmp_path) == ["ledger.db-shm"]
+    if ending == "stopped":
+        subprocess.run([sys.executable, "-c", TIDY, path], check=True)
+    survey(Look(path))
+    assert (open_below(tmp_path), (tmp_path / "ledger.db-shm").exists()) == ([], ending == "killed")
+
+
+def test_index_that_this_process_has_open_is_not_closed_under_its_locks(tmp_path: Path) -> None:
+    """Toban's own state may be watched: to close any descriptor of its index would drop the locks of its writer."""
+    path = a_database(tmp_path / "ledger.db", sqlite_files.WAL)
+    with closing(application(path, sqlite_files.WAL)) as own:
+        own.execute("BEGIN IMMEDIATE")
+        survey(Look(path))
+        assert not can_write(path)
+        own.execute("ROLLBACK")
+        assert can_write(path)
+
+
+def open_below(folder: Path) -> list[str]:
+    """The files in a folder that this process has open, those that are deleted among them."""
+    found = []
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            found.append(link.readlink())
+    return [path.name.removesuffix(" (deleted)") for path in found if path.parent == folder]

@@ -21,6 +21,8 @@ from toban.clock import SystemClock
         (("ack", "b1", "--for", "soon"), "toban: --for: 'soon' is no duration; write 500ms, 90s, 15m, 2h or 7d"),
         (("resolve", "b1", "--note", " "), "toban: --note: say why in a few words"),
         (("mark", "b1", "perhaps"), "toban: mark: 'perhaps' is no verdict (write real or false)"),
+        (("--json", "stats"), "toban: usage: 'stats' takes its options behind it (toban alerts stats --help)"),
+        (("--target", "x", "dead"), "toban: usage: 'dead' takes its options behind it (toban alerts dead --help)"),
         (("retry",), "toban: retry: name a KEY, or say --all (toban alerts dead lists them)"),
         (("retry", "k", "--all"), "toban: retry: name a KEY, or say --all (toban alerts dead lists them)"),
         (("drill", "--severity", "x"), "toban: --severity: 'x' is none (there are: info, warning, critical)"),

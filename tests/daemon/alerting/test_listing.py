@@ -78,9 +78,11 @@ def test_alerts_are_narrowed_by_each_option(config: Path, daemon: FakeDuty) -> N
 
 
 def test_no_alerts_are_fine(config: Path, state: Path) -> None:
-    """A sentence for people, an empty list for programs, status 0."""
+    """A sentence for people, an empty list for programs, status 0; and that without a daemon nobody would notice."""
     written(state, Page())
-    assert alerts(config) == Ended(status=0, out="no active alerts\n", err="")
+    alone = "the daemon is not running, so nobody watches; this is what its book has\n"
+    assert alerts(config) == Ended(status=0, out=f"{alone}no active alerts\n", err="")
+    assert alerts(config, "--json") == Ended(status=0, out="[]\n", err=alone)
     assert alerts(config, "--all").out == "no alerts like these\n"
     assert told(config) == []
 

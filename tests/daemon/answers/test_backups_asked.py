@@ -50,6 +50,7 @@ def test_a_moment_is_taken_by_what_names_it(written: dict[str, Any], moment: Mom
         ({"time": "2026-11-21"}, "toban: --to-time: 2026-11-21 has no time of day"),
         ({"xid": "0"}, "toban: --to-xid: '0' is no transaction"),
         ({"xid": "x"}, "toban: --to-xid: 'x' is no transaction"),
+        ({"xid": "9" * 5000}, f"toban: --to-xid: '{'9' * 80}' is no transaction"),
         ({"lsn": "16B3748"}, "toban: --to-lsn: '16B3748' is no LSN"),
         ({"name": " "}, "toban: --to-name: a restore point's name has 1 to 63 bytes on one line"),
         ({"name": "点" * 22}, "toban: --to-name: a restore point's name has 1 to 63 bytes on one line"),

@@ -160,7 +160,7 @@ async def test_run_that_we_end_is_still_to_come(new_bench: NewBench) -> None:
 
     bench.engine.acts = [for_ever]
     task = asyncio.ensure_future(next(iter(agenda.entries())).run(START))
-    await asyncio.wait_for(begun.wait(), 10)
+    await asyncio.wait_for(begun.wait(), 60)
     assert ledger.attempts("nightly", START) == 1
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

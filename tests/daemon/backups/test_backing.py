@@ -80,7 +80,7 @@ async def test_reload_takes_other_jobs_over_and_leaves_what_runs(new_stage: NewS
 
     stage.engine.acts = [slow]
     task = stage.backing.begin("nightly", tag=None, why="a test", tell=lambda _: None)
-    await asyncio.wait_for(begun.wait(), 10)
+    await asyncio.wait_for(begun.wait(), 60)
     ledger = stage.backing._ledger
     await stage.backing.renew(stage.configured(a_job("weekly", nice=0, schedule="0 3 * * 0")))
     assert stage.backing._keeper is not None
@@ -127,7 +127,7 @@ async def test_stop_ends_what_is_under_way(new_stage: NewStage) -> None:
 
     stage.engine.acts = [for_ever]
     task = stage.backing.begin("nightly", tag=None, why="a test", tell=lambda _: None)
-    await asyncio.wait_for(begun.wait(), 10)
+    await asyncio.wait_for(begun.wait(), 60)
     await stage.backing.stop()
     assert task.cancelled()
     assert list((stage.home / "repository").glob("main/dump/*")) == []
@@ -153,7 +153,7 @@ async def test_stop_ends_jobs_before_streams_and_programs_last(
 
     stage.engine.acts = [for_ever]
     stage.backing.begin("nightly", tag=None, why="a test", tell=lambda _: None)
-    await asyncio.wait_for(begun.wait(), 10)
+    await asyncio.wait_for(begun.wait(), 60)
     with monkeypatch.context() as patching:
         patching.setattr(stage.backing._streams, "stop", lambda: noted("streams"))
         patching.setattr(stage.backing._children, "close", lambda: noted("programs"))
@@ -177,7 +177,7 @@ async def test_stop_waits_for_nothing_for_ever(new_stage: NewStage, monkeypatch:
 
     stage.engine.acts = [stubborn]
     task = stage.backing.begin("nightly", tag=None, why="a test", tell=lambda _: None)
-    await asyncio.wait_for(begun.wait(), 10)
+    await asyncio.wait_for(begun.wait(), 60)
     with monkeypatch.context() as patching:
         patching.setattr(backing_module, "JOBS_PART_SECONDS", 0.05)
         patching.setattr(stage.backing._streams, "stop", lambda: noted("streams"))
@@ -227,7 +227,7 @@ async def test_lag_of_an_idle_server_is_there_soon_with_two_lines_of_configurati
 
     await backing.start()
     try:
-        await eventually(lags, within_seconds=30)
-        await eventually(all_is_here, within_seconds=30)
+        await eventually(lags)
+        await eventually(all_is_here)
     finally:
         await backing.stop()

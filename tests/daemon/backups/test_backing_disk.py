@@ -57,7 +57,7 @@ async def test_repository_that_does_not_answer_holds_up_nothing_else(
 
     def hang(*_: object, **__: object) -> tuple[()]:
         asked.append(1)
-        hanging.wait(10)
+        hanging.wait(120)
         return ()
 
     monkeypatch.setattr(repository, "records", hang)

@@ -32,16 +32,21 @@ def test_state_has_its_place(environment: dict[str, str], path: str) -> None:
 
 
 def test_zone_is_what_the_machine_is_set_to(tmp_path: Path) -> None:
-    """$TZ, else the link, else UTC; what is no zone counts for nothing."""
-    link = tmp_path / "localtime"
-    assert system_zone({}, link) == "UTC"
+    """$TZ, else the link, else Debian's file, else UTC; what is no zone counts for nothing."""
+    link, named = tmp_path / "localtime", tmp_path / "timezone"
+    assert system_zone({}, link, named) == "UTC"
     link.symlink_to("../usr/share/zoneinfo/Asia/Tokyo")
-    assert system_zone({}, link) == "Asia/Tokyo"
-    assert system_zone({"TZ": ":Europe/Berlin"}, link) == "Europe/Berlin"
-    assert system_zone({"TZ": "JST-9"}, link) == "Asia/Tokyo"
+    named.write_text("Europe/Paris\n")
+    assert system_zone({}, link, named) == "Asia/Tokyo"
+    assert system_zone({"TZ": ":Europe/Berlin"}, link, named) == "Europe/Berlin"
+    assert system_zone({"TZ": "JST-9"}, link, named) == "Asia/Tokyo"
+    link.unlink()
+    link.write_bytes(b"TZif2")  # as a container is given it
+    assert system_zone({}, link, named) == "Europe/Paris"
     link.unlink()
     link.symlink_to("/somewhere/else")
-    assert system_zone({}, link) == "UTC"
+    named.write_text("nowhere\n")
+    assert system_zone({}, link, named) == "UTC"
 
 
 def test_file_is_the_one_asked_for_or_named_or_usual(tmp_path: Path) -> None:

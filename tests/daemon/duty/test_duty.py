@@ -10,7 +10,7 @@ import pytest
 
 from daemon.configuration.tree import Configuration
 from tests.alerting.receivers import Receiver, Reply
-from tests.daemon.serving import configured, serving
+from tests.daemon.serving import Serving, configured, serving
 from tests.waiting import eventually
 from toban.alerts import Severity, State
 from toban.errors import NotFoundError, UsageError
@@ -56,6 +56,12 @@ def told(hook: Receiver) -> list[tuple[str, str]]:
     return [(request.json["status"], request.json["severity"]) for request in hook.requests]
 
 
+async def noted(started: Serving, count: int = 1) -> None:
+    """The daemon has its receipts for so many messages: what it told is not told again."""
+    dispatcher = started.service.duty.dispatcher
+    await eventually(lambda: dispatcher.standing.totals.get(("hook", "sent")) == count)
+
+
 def make(folder: Path) -> None:
     """The file, so that the target is up."""
     with closing(sqlite3.connect(folder / "ledger.db")) as connection:
@@ -75,6 +81,7 @@ async def test_alert_is_told_acknowledged_and_over(tmp_path: Path, hook: Receive
         )
         assert started.service.duty.component().state is Health.CRITICAL
         assert 'toban_alerts_active{severity="critical"} 1.0' in await started.page()
+        await noted(started)
         assert 'toban_notifications_total{channel="hook",result="sent"} 1.0' in await started.page()
         duty = started.service.duty
         after = await duty.acknowledge(alert.episode[:4], who="dba", note="at it", for_seconds=None)
@@ -90,6 +97,7 @@ async def test_alert_goes_on_after_a_restart_and_is_told_once(tmp_path: Path, ho
     """The same episode; the second daemon tells only of what is new, here that it is over."""
     async with serving(on_duty(tmp_path, hook)) as started:
         await eventually(lambda: told(hook) == [("firing", "critical")])
+        await noted(started)
         (before,) = started.service.duty.active()
     async with serving(on_duty(tmp_path, hook)) as started:
         (after,) = started.service.duty.active()
@@ -104,9 +112,27 @@ async def test_reload_that_drops_the_rule_ends_its_alert(tmp_path: Path, hook: R
     other = {"name": "other", "metric": "toban_sqlite_wal_bytes", "warning": "> 1TB"}
     async with serving(on_duty(tmp_path, hook)) as started:
         await eventually(lambda: told(hook) == [("firing", "critical")])
+        await noted(started)
         assert await started.reload(on_duty(tmp_path, hook, other))
         await eventually(lambda: told(hook)[1:] == [("resolved", "critical")])
         assert "target_down is no longer configured" in hook.requests[1].json["description"]
+
+
+async def test_reload_that_changes_a_target_ends_none_of_its_alerts(tmp_path: Path, hook: Receiver) -> None:
+    """It is down before and after; whoever was told of it need not be told twice, nor that it is over."""
+    changed = on_duty(tmp_path, hook)
+    async with serving(on_duty(tmp_path, hook)) as started:
+        await eventually(lambda: told(hook) == [("firing", "critical")])
+        await noted(started)
+        (before,) = started.service.duty.active()
+        other = [one.model_copy(update={"labels": {"env": "prod"}}) for one in changed.targets]
+        watch = started.service.world.watches["ledger"]
+        assert await started.reload(changed.model_copy(update={"targets": tuple(other)}))
+        assert started.service.world.watches["ledger"] is not watch
+        make(tmp_path)
+        await eventually(lambda: told(hook)[1:] == [("resolved", "critical")])
+        assert hook.requests[1].json["episode"] == before.episode
+        assert "no longer watched" not in hook.requests[1].json["description"]
 
 
 async def test_reload_takes_another_channel(tmp_path: Path, hook: Receiver) -> None:
@@ -116,6 +142,7 @@ async def test_reload_takes_another_channel(tmp_path: Path, hook: Receiver) -> N
     moved.always(Reply(status=200))
     async with serving(on_duty(tmp_path, hook)) as started:
         await eventually(lambda: told(hook) == [("firing", "critical")])
+        await noted(started)
         assert await started.reload(on_duty(tmp_path, moved))
         make(tmp_path)
         await eventually(lambda: told(moved) == [("resolved", "critical")])
@@ -169,11 +196,33 @@ async def test_dead_letter_is_sent_again_when_asked(tmp_path: Path, hook: Receiv
         assert hook.requests[0].headers["idempotency-key"] == hook.requests[-1].headers["idempotency-key"]
 
 
+async def test_part_that_ended_is_told_in_the_health(
+    tmp_path: Path, hook: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else would notice, and the heart would go on beating."""
+
+    async def ends(*_: object) -> None:
+        return
+
+    monkeypatch.setattr("alerting.windows.Windows.run", ends)
+    make(tmp_path)
+    async with serving(on_duty(tmp_path, hook)) as started:
+        await eventually(lambda: started.service.duty.problems() == ["a part of alerting has ended: the windows"])
+        assert started.service.duty.component().state is Health.WARNING
+
+
 async def test_heart_beats_only_while_all_is_well(tmp_path: Path, hook: Receiver) -> None:
     """A dead man's switch that is pressed while nothing was tried yet would be a lie."""
     make(tmp_path)
     beat = {"url": hook.url("/beat"), "every": "100ms"}
     async with serving(on_duty(tmp_path, hook, WHOLE, heartbeat=beat)) as started:
         await eventually(lambda: "/beat" in {request.target for request in hook.requests})
-        assert 'toban_heartbeats_total{result="heard"}' in await started.page()
-        assert (await started.get("/api/v1/duty")).status_code == 200
+
+        async def heard() -> bool:
+            return 'toban_heartbeats_total{result="heard"}' in await started.page()
+
+        async def well() -> bool:
+            return (await started.get("/api/v1/duty")).status_code == 200
+
+        await eventually(heard)
+        await eventually(well)

@@ -34,11 +34,11 @@ async def test_daemon_killed_in_mid_send_sends_the_same_again_and_says_so(tmp_pa
     """Killed by -9 while the receiver holds the request: the next daemon takes it up, under the same key."""
     hook.always(HANGS)
     with running(tmp_path, RULES.replace("URL", hook.url())) as daemon:
-        await eventually(lambda: len(hook.requests) == 1, within_seconds=30)
+        await eventually(lambda: len(hook.requests) == 1)
         await asyncio.to_thread(daemon.kill)
         hook.always(Reply(status=204))
         daemon.start()
-        await eventually(lambda: len(hook.requests) == 2, within_seconds=30)
+        await eventually(lambda: len(hook.requests) == 2)
         first, again = hook.requests
         assert again.headers["idempotency-key"] == first.headers["idempotency-key"] == again.json["id"]
         assert (again.json["episode"], again.json["status"]) == (first.json["episode"], "firing")
@@ -55,7 +55,7 @@ async def test_daemon_whose_disk_is_full_tells_all_the_same_and_says_that_it_is_
         await asyncio.to_thread(_forget, tmp_path)
         daemon.write(RULES.replace("URL", hook.url()))
         daemon.start(most_bytes=512)
-        await eventually(lambda: len(hook.requests) == 1, within_seconds=30)
+        await eventually(lambda: len(hook.requests) == 1)
         assert "not kept: the state disk" in hook.requests[0].json["description"]
         assert "toban_book_trouble 1.0" in await asyncio.to_thread(daemon.metrics)
 

@@ -2,12 +2,14 @@
 
 from alerting.own import FAILING, HOST_REACHABLE, OWN_METRICS, TARGET_UP
 from collectors.contract import Kind
-from daemon.duty.own import Own, OwnTelling
+from daemon.duty.own import Own, OwnTelling, bringing
 from daemon.watch import Watch
+from tests.alerting.builders import an_alert
 from tests.builders import START, a_collection, a_failure
 from tests.daemon.fakes import FakeCollector, FakeSource
+from toban.alerts import Key
 from toban.clock import SystemClock
-from toban.outcomes import Reason
+from toban.outcomes import Failure, Reason
 from toban.samples import Collection
 
 WELL = Own(loop_lag_seconds=0.1, history_trouble=False, book_trouble=True, outbox_oldest_seconds=3.0, dead={"mail": 2})
@@ -28,7 +30,7 @@ def told(telling: OwnTelling, *watches: Watch, now: float = START) -> dict[tuple
 
 def failed(target: str, reason: Reason = Reason.UNREACHABLE) -> Collection:
     """A turn that found the target down."""
-    return a_collection(target=target, collector="activity", failure=a_failure(reason))
+    return a_collection(target=target, collector="activity", failure=a_failure(reason, detail="no answer"))
 
 
 def test_target_that_was_not_tried_is_neither_up_nor_down() -> None:
@@ -103,3 +105,49 @@ def test_rules_by_the_names_of_exporters_are_heard() -> None:
     values = told(telling, down, well, host)
     ups = {key: value for key, value in values.items() if key[1] in {"pg_up", "mysql_up"}}
     assert ups == {("down", "pg_up", ()): 0.0, ("well", "mysql_up", ()): 1.0}
+
+
+def test_host_that_refuses_is_not_dead_nor_is_this_one() -> None:
+    """Both servers were stopped; somebody said so."""
+    hosts = {"a": "db1", "b": "db1", "c": "here", "d": "here", "here": "here"}
+    telling = OwnTelling(hosts.__getitem__)
+    a, b, c, d = (a_watch(name) for name in "abcd")
+    for watch, detail in ((a, "Connect call failed"), (b, "[Errno 111] Connect call failed"), (c, "?"), (d, "?")):
+        failure = Failure(reason=Reason.UNREACHABLE, detail=detail)
+        watch.note(a_collection(target=watch.name, collector="activity", failure=failure))
+    values = told(telling, a, b, c, d, a_watch("here", Kind.HOST))
+    assert values["toban", HOST_REACHABLE.name, ("db1",)] == 1.0
+    assert ("toban", HOST_REACHABLE.name, ("here",)) not in values
+
+
+def test_collector_that_failed_before_a_restart_goes_on_failing() -> None:
+    """Its alert would be told as over, and again after a quarter of an hour."""
+    telling, watch = OwnTelling(lambda _: ""), a_watch("main")
+    labels = (("collector", "activity"),)
+    failing = an_alert(key=Key("collector_failing", "main", labels), metric=FAILING.name, value=1000.0)
+    telling.resume([failing, an_alert()])
+    watch.note(failed("main", Reason.TIMEOUT))
+    assert told(telling, watch, now=START + 60)["main", FAILING.name, ("activity",)] == 1060.0
+
+
+def test_collectors_at_work_are_those_of_each_target() -> None:
+    """With Toban's own; and the backups, where there are any."""
+    main = a_watch("main")
+    assert bringing({"main": main}, frozenset({"main", "toban"})) == {
+        "main": {"activity", "toban", "backups"},
+        "toban": {"toban", "backups"},
+    }
+    assert bringing({"main": main}, frozenset()) == {"main": {"activity", "toban"}, "toban": {"toban"}}
+
+
+def test_extension_that_was_never_there_is_no_alarm() -> None:
+    """Most servers are without pg_stat_statements, and MariaDB without performance_schema; one that is lost is one."""
+    telling, watch = OwnTelling(lambda _: ""), a_watch("main")
+    key = ("main", FAILING.name, ("activity",))
+    watch.note(failed("main", Reason.EXTENSION_MISSING))
+    told(telling, watch)
+    assert told(telling, watch, now=START + 60)[key] == 0.0
+    watch.note(a_collection(target="main", collector="activity"))
+    watch.note(failed("main", Reason.EXTENSION_MISSING))
+    told(telling, watch, now=START + 90)
+    assert told(telling, watch, now=START + 150)[key] == 60.0

@@ -35,6 +35,7 @@ def test_hosts_are_addresses_and_this_one_goes_by_its_targets_name(tmp_path: Pat
         {"name": "file", "kind": "sqlite", "path": "/srv/x.db"},
     )
     assert hosts_of(configured(tmp_path, *targets)) == {
+        "toban": "host",
         "host": "host",
         "far": "db1.example.org",
         "near": "host",

@@ -1,9 +1,10 @@
 """What the daemon tells of its alerting."""
 
 from alerting.dispatcher import Outbox
-from daemon.duty.telling import Standing, component, families
+from daemon.duty.telling import Standing, component, families, troubles
 from tests.alerting.builders import an_alert
 from toban.alerts import Key, Severity, State
+from toban.outcomes import Failure, Reason
 from toban.status import Health
 
 OUTBOX = Outbox(pending=3, oldest_seconds=7.5, totals={("mail", "sent"): 2}, stuck=(), shut={}, failing={})
@@ -39,3 +40,16 @@ def test_metrics_have_the_names_of_the_outer_surface() -> None:
     assert values["toban_outbox_oldest_seconds",] == 7.5
     assert values["toban_book_trouble",] == 1
     assert values["toban_heartbeats_total", "heard"] == 4
+
+
+def test_troubles_are_a_sentence_each() -> None:
+    """They are told in the overall health, and keep the heartbeat still."""
+    book = Failure(reason=Reason.FULL, detail="no space left")
+    assert list(troubles(late=["main", "spare"], book=book, stuck=["mail"], full=True, ended=["the desk"])) == [
+        "not tried for too long: main, spare",
+        "the book of alerts cannot be written: no space left",
+        "messages are stuck: mail",
+        "there are more series than the rules have room for: some are not judged",
+        "a part of alerting has ended: the desk",
+    ]
+    assert list(troubles(late=(), book=None, stuck=(), full=False, ended=())) == []

@@ -4,7 +4,9 @@
 --   redundant  the beginning of another one
 --   unused     never read since the counters began, and nothing rests on it
 -- Nothing rests on an index that is not unique, backs no constraint, is no replica identity and belongs to no index of a
--- partitioned table; the index of the partitioned table itself speaks for its parts. Stored expressions are compared
+-- partitioned table; the index of the partitioned table itself speaks for its parts. One that a foreign key would be
+-- looked up by, or that its table is clustered by, is not called unused. Tables of extensions are left to these. Stored
+-- expressions are compared
 -- without the places in the text they were read from. Only the catalogue is read, and for the chosen their size, unless
 -- somebody holds or awaits ACCESS EXCLUSIVE on them. From 14 on.
 with recursive parts as (
@@ -29,13 +31,13 @@ with recursive parts as (
 ), entries as materialized (
     select
         x.indexrelid as oid, x.indrelid, n.nspname as schemaname, t.relname, i.relname as indexrelname,
-        i.relkind = 'I' as partitioned, i.relispartition as attached, i.relam, a.amname = 'btree' as ordered,
+        i.relkind = 'I' as partitioned, i.relispartition as attached, i.relam, a.amname = 'btree' as ordered, a.amname = 'hash' as hashed,
         x.indisunique as is_unique, x.indisvalid and x.indisready as valid, x.indisclustered as clustered,
         x.indnkeyatts as width, x.indnatts as columns,
         x.indkey::int2[] as keys, x.indclass::oid[] as classes, x.indcollation::oid[] as collations,
         x.indoption::int2[] as options,
-        regexp_replace(x.indexprs::text, ':location -?\d+', '', 'g') as expressions,
-        regexp_replace(x.indpred::text, ':location -?\d+', '', 'g') as predicate,
+        regexp_replace(x.indexprs::text, ':location -?[0-9]+', '', 'g') as expressions,
+        regexp_replace(x.indpred::text, ':location -?[0-9]+', '', 'g') as predicate,
         coalesce(w.pages, greatest(i.relpages, 0))::bigint as pages,
         coalesce(w.scans, pg_stat_get_numscans(x.indexrelid))::bigint as scans,
         x.indisunique or x.indisprimary or x.indisexclusion or x.indisreplident or k.conindid is not null as needed
@@ -50,6 +52,13 @@ with recursive parts as (
     where t.relkind in ('r', 'm', 'p')
         and t.relpersistence <> 't'
         and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')
+        and t.oid not in (
+            select objid
+            from pg_depend
+            where refclassid = 'pg_extension'::regclass and classid = 'pg_class'::regclass and deptype = 'e'
+        )
+), lookups as materialized (
+    select conrelid, conkey, cardinality(conkey) as width from pg_constraint where contype = 'f'
 ), twins as (
     select
         oid,
@@ -75,7 +84,7 @@ with recursive parts as (
     select distinct on (a.oid) a.oid, b.oid as other
     from alike a
     join alike b on b.indrelid = a.indrelid and b.keys[0] = a.keys[0]
-    where b.oid <> a.oid and not a.needed and not a.attached
+    where b.oid <> a.oid and not a.needed and not a.attached and not a.clustered
         and a.predicate is not distinct from b.predicate
         and (a.width < b.width or (a.width = b.width and a.columns < b.columns))
         and a.keys[0:a.width - 1] = b.keys[0:a.width - 1]
@@ -91,7 +100,19 @@ with recursive parts as (
     union all
     select 'redundant', oid, other from prefixes
     union all
-    select 'unused', oid, null from entries where valid and scans = 0 and not needed and not attached
+    select 'unused', e.oid, null
+    from entries e
+    where e.valid and e.scans = 0 and not e.needed and not e.attached and not e.clustered
+        and not exists (
+            select from lookups k
+            where k.conrelid = e.indrelid
+                and (e.ordered or (e.hashed and k.width = 1))
+                and (e.predicate is null or (
+                    e.predicate ~ '^[{]NULLTEST [^{]*[{]VAR [^{}]*[}] :nulltesttype 1 [^{}]*[}]$'
+                    and substring(e.predicate from ':varattno ([0-9]+)')::int2 = any (k.conkey)
+                ))
+                and e.keys[0:k.width - 1] @> k.conkey
+        )
 ), ranked as materialized (
     select
         f.kind, f.other, e.*,

@@ -117,7 +117,8 @@ select
         when w.relation is null then ''
         else coalesce(n.nspname || '.' || c.relname, w.relation::text)
     end as relation,
-    case when a.hidden then '' else left(coalesce(a.query, ''), 1000) end as query,
+    -- its bytes: a session of a database in another encoding has its text in that one, which is no text here
+    substr(textsend(case when a.hidden then '' else coalesce(a.query, '') end), 1, 4000) as query,
     coalesce(a.hidden, false) as hidden,
     (select count(*) from locks where not granted) as waiters,
     (

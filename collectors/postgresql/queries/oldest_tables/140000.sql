@@ -1,6 +1,7 @@
 -- The tables whose oldest row has waited longest to be frozen ($1 of them): the age in transactions or multixacts as a
 -- share of the age at which autovacuum freezes them whatever its settings, a table's own limit included. TOAST tables
--- count as their tables. The catalogue alone is read. From 14 on.
+-- count as their tables, temporary ones too: no vacuum but their session's freezes them. The catalogue alone is read.
+-- From 14 on.
 with ages as (
     select
         c.oid, c.relname, c.relnamespace, c.reloptions,
@@ -8,7 +9,7 @@ with ages as (
         greatest(mxid_age(c.relminmxid), coalesce(mxid_age(t.relminmxid), 0))::float8 as multixacts
     from pg_class c
     left join pg_class t on t.oid = c.reltoastrelid
-    where c.relkind in ('r', 'm') and c.relfrozenxid <> '0' and c.relpersistence <> 't'
+    where c.relkind in ('r', 'm') and c.relfrozenxid <> '0'
 ), limits as (
     select
         current_setting('autovacuum_freeze_max_age')::float8 as xids,

@@ -17,13 +17,13 @@ from (
         count(*) filter (where rolcanlogin and coalesce(rolvaliduntil, 'infinity') = 'infinity') as no_expiry,
         count(*) filter (where rolcanlogin and rolvaliduntil < now()) as expired_count
     from pg_roles
-    where rolname not like 'pg\_%'
+    where rolname !~ '^pg_'
 ) as counted
 left join (
     select rolname, rolsuper, rolbypassrls, rolreplication, rolcanlogin,
         rolcanlogin and coalesce(rolvaliduntil < now(), false) as expired
     from pg_roles
-    where rolname not like 'pg\_%' and oid <> 10 -- the first one, which every server has
+    where rolname !~ '^pg_' and oid <> 10 -- the first one, which every server has
         and (rolsuper or rolbypassrls or rolreplication or (rolcanlogin and rolvaliduntil < now()))
     order by rolname
     limit $1

@@ -1,4 +1,5 @@
--- Each standby as its primary sees it; a base backup in progress is none. A cascading standby sends what it received.
+-- Each standby as its primary sees it; a base backup in progress is none, nor is the stream of WAL that it takes along
+-- under its own name. A cascading standby sends what it received or restored.
 -- A role without pg_read_all_stats sees only that there are some. From 14 on.
 select
     r.application_name,
@@ -15,6 +16,13 @@ select
 from pg_stat_replication r
 left join pg_replication_slots s on s.active_pid = r.pid
 cross join (
-    select case when pg_is_in_recovery() then pg_last_wal_receive_lsn() else pg_current_wal_lsn() end as lsn
+    select case
+        when pg_is_in_recovery() then greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
+        else pg_current_wal_lsn()
+    end as lsn
 ) at
-where r.state is distinct from 'backup'
+where not exists (
+    select from pg_stat_replication b
+    where b.state = 'backup' and r.backend_start >= b.backend_start
+        and (b.application_name, b.client_addr) is not distinct from (r.application_name, r.client_addr)
+)

@@ -40,7 +40,10 @@ where k.contype = 'f'
         where x.indrelid = k.conrelid
             and x.indisvalid
             and (m.amname = 'btree' or (m.amname = 'hash' and cardinality(k.conkey) = 1))
-            and (x.indpred is null or x.indpred::text ~ '^\{NULLTEST [^{]*\{VAR [^{}]*\} :nulltesttype 1 [^{}]*\}$')
+            and (x.indpred is null or (
+                x.indpred::text ~ '^[{]NULLTEST [^{]*[{]VAR [^{}]*[}] :nulltesttype 1 [^{}]*[}]$'
+                and substring(x.indpred::text from ':varattno ([0-9]+)')::int2 = any (k.conkey)
+            ))
             and (x.indkey::int2[])[0:cardinality(k.conkey) - 1] @> k.conkey
     )
 order by l.pages desc, k.oid

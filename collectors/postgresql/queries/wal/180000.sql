@@ -1,4 +1,9 @@
 -- WAL, its archiver, checkpoints and the background writer in one row. From 18 on the writing of WAL counts in pg_stat_io.
+-- The archiver's last deeds are remembered when it is switched off, and when the server becomes a standby.
+with archiving as (
+    select setting = 'always' or setting = 'on' and not pg_is_in_recovery() as archiving
+    from current_setting('archive_mode') as setting
+)
 select
     case
         when pg_is_in_recovery() then pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')
@@ -9,9 +14,10 @@ select
     extract(epoch from clock_timestamp() - c.checkpoint_time)::float8 as checkpoint_age_seconds,
     a.archived_count,
     a.failed_count,
-    extract(epoch from clock_timestamp() - a.last_archived_time)::float8 as last_archive_age,
+    case when g.archiving then extract(epoch from clock_timestamp() - a.last_archived_time) end::float8 as last_archive_age,
     extract(epoch from clock_timestamp() - a.last_failed_time)::float8 as last_failure_age,
-    a.last_failed_time is not null and a.last_failed_time > coalesce(a.last_archived_time, '-infinity') as failing,
+    g.archiving and a.last_failed_time is not null
+        and a.last_failed_time > coalesce(a.last_archived_time, '-infinity') as failing,
     has_function_privilege('pg_catalog.pg_ls_waldir()', 'execute')
         and has_function_privilege('pg_catalog.pg_ls_archive_statusdir()', 'execute') as may_list,
     w.wal_records as records,
@@ -32,7 +38,7 @@ select
     k.write_time as checkpointer_write_time,
     k.sync_time as checkpointer_sync_time,
     k.buffers_written as checkpointer_buffers_written
-from pg_stat_archiver a, pg_stat_wal w, pg_stat_bgwriter b, pg_stat_checkpointer k, pg_control_checkpoint() c,
+from pg_stat_archiver a, pg_stat_wal w, pg_stat_bgwriter b, pg_stat_checkpointer k, pg_control_checkpoint() c, archiving g,
     (
         select sum(writes) as writes, sum(fsyncs) as fsyncs, sum(write_time) as write_time, sum(fsync_time) as fsync_time
         from pg_stat_io

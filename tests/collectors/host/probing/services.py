@@ -10,6 +10,7 @@ from collectors.host.machine import HostMachine
 from collectors.host.probing.collector import ProbesCollector
 from collectors.host.probing.settings import ProbesSettings
 from tests.authority import Pair
+from tests.parting import parted
 from toban.clock import Clock, SystemClock
 from toban.samples import Findings, Metric
 
@@ -60,6 +61,7 @@ async def service(*says: bytes | Handler, pair: Pair | None = None) -> AsyncIter
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await parted(server)
 
 
 async def hang(*_: object) -> None:
