@@ -1,7 +1,8 @@
 """What a collector and its source are: the frame that every file of this package fills."""
 
+import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -10,6 +11,8 @@ from toban.clock import Clock
 from toban.config import Duration, Model, Name
 from toban.outcomes import Failure
 from toban.samples import Findings, Metric
+
+RECALL_SECONDS = 2.0
 
 
 class Kind(StrEnum):
@@ -129,6 +132,19 @@ class Collector(ABC, Generic[SourceT, SettingsT]):
         self.source = source
         self.settings = settings
         self.clock = clock
+        self._recollected = False
+
+    async def recollect(self, take: Callable[[str | None], None]) -> bool:
+        """Ask once what an earlier process remembered, and take it. False while the state file does not answer."""
+        if not self._recollected:
+            try:
+                async with asyncio.timeout(RECALL_SECONDS):
+                    body = None if self.recall is None else await self.recall(self.title)
+            except TimeoutError:
+                return False
+            take(body)
+            self._recollected = True
+        return True
 
     @classmethod
     def serves(cls, kind: Kind) -> bool:

@@ -3,8 +3,6 @@
 What was seen is remembered, so that what happened while the daemon was down is told as well, once, when it is back.
 """
 
-import asyncio
-
 from collectors.contract import Collector, CollectorSettings, Kind
 from collectors.postgresql.server import PostgresServer
 from collectors.postgresql.sql import Query
@@ -13,7 +11,6 @@ from toban.clock import Clock
 from toban.memories import Memory
 from toban.samples import Batch, Findings, Metric, Unit
 
-RECALL_SECONDS = 2.0
 STATIC = Metric(
     name="pg_static",
     help="Which PostgreSQL this is; always 1",
@@ -42,12 +39,11 @@ class Identity(Collector[PostgresServer, CollectorSettings]):
     def __init__(self, source: PostgresServer, settings: CollectorSettings, clock: Clock) -> None:
         super().__init__(source, settings, clock)
         self._seen: Sighting | None = None
-        self._recalled = False  # whether what an earlier process saw was asked for
 
     async def collect(self) -> Findings:
         """Ask once."""
         (row,) = await self.source.fetch(self.query)
-        await self._recollect()
+        remembers = await self.recollect(self._take)  # else nothing is compared
         # Nothing is awaited from here on: a turn that is cancelled has told and remembered nothing.
         batch = Batch(self.clock.now())
         batch.add(STATIC, 1, row["version"], short_version(row["version_num"]))
@@ -59,7 +55,7 @@ class Identity(Collector[PostgresServer, CollectorSettings]):
             standby=row["standby"],
             timeline=row["timeline"],
         )
-        return Findings(samples=batch.samples, rows=self._told(sighting) if self._recalled else ())
+        return Findings(samples=batch.samples, rows=self._told(sighting) if remembers else ())
 
     def _told(self, sighting: Sighting) -> tuple[object, ...]:
         """What has happened, and what is to be remembered from now on."""
@@ -69,16 +65,8 @@ class Identity(Collector[PostgresServer, CollectorSettings]):
         events = () if before is None else happened(before, sighting, self.clock.now())
         return (*events, Memory(name=self.title, body=sighting.body))
 
-    async def _recollect(self) -> None:
-        """Ask once what was seen before. While the state file does not answer, nothing is compared."""
-        if self._recalled:
-            return
-        try:
-            async with asyncio.timeout(RECALL_SECONDS):
-                body = None if self.recall is None else await self.recall(self.title)
-        except TimeoutError:
-            return
-        self._seen, self._recalled = recalled(body), True
+    def _take(self, body: str | None) -> None:
+        self._seen = recalled(body)
 
 
 def short_version(version_num: int) -> str:

@@ -1,6 +1,5 @@
 """The indexes of every database: those that are one too many, of no use or missing; and the largest, with their use."""
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -25,7 +24,6 @@ LARGE_PAGES = 1000  # 8 MB: a smaller table is read from end to end in no time
 LEAST_SCANS = 10  # a nightly dump reads every table once
 LEAST_ROWS = 10_000  # a scan that stops sooner has what it looked for
 HOUR = 3600.0
-RECALL_SECONDS = 2.0
 _LABELS = ("datname", "schemaname", "relname", "indexrelname")
 _KIND = ("datname", "kind")
 _INDEX_FAULTS = (Fault.INVALID, Fault.DUPLICATE, Fault.REDUNDANT, Fault.UNUSED)
@@ -102,7 +100,7 @@ class Indexes(Touring[IndexesSettings]):
 
     async def collect(self) -> Findings:
         """A tour, and what is to be remembered of it when that has changed."""
-        await self._recollect()
+        await self.recollect(self._take)
         found = await super().collect()
         if self._ages is None:
             return found
@@ -150,15 +148,7 @@ class Indexes(Touring[IndexesSettings]):
         gaps = (*locked_gap("indexes", database, held), *unseen)
         return Stay(samples=batch.samples, rows=(judged, *findings, *missing), gaps=gaps)
 
-    async def _recollect(self) -> None:
-        """Ask once what was seen before. While the state file does not answer, every unread index is taken for new."""
-        if self._ages is not None:
-            return
-        try:
-            async with asyncio.timeout(RECALL_SECONDS):
-                body = None if self.recall is None else await self.recall(self.title)
-        except TimeoutError:
-            return
+    def _take(self, body: str | None) -> None:
         self._ages = recalled(body)
 
     async def _timeline_began(self, visit: Visit, database: str) -> tuple[float, tuple[Gap, ...]]:

@@ -7,7 +7,6 @@ What has changed since it was last seen is told as events; what was seen is reme
 daemon was down is told as well, once.
 """
 
-import asyncio
 import re
 from functools import cache
 from typing import Any
@@ -45,7 +44,6 @@ LAST_CHANGE = Metric(
     help="When a setting was last seen with another value than before; absent until one was",
     unit=Unit.SECONDS,
 )
-RECALL_SECONDS = 2.0
 PREFIX = "pg_settings_"
 AS_IT_IS = -1.0  # off, or automatic: no amount of anything
 _UNITS: dict[str, tuple[Unit, float]] = {
@@ -89,13 +87,12 @@ class Settings(Collector[PostgresServer, SettingsSettings]):
         self._values: tuple[tuple[Metric, float], ...] = ()
         self._gaps: tuple[Gap, ...] = ()
         self._seen: Seen | None = None
-        self._remembers = False  # whether we know what was seen before, be it nothing
 
     async def collect(self) -> Findings:
         """Read them all; convert them again only when one has changed."""
         rows = await self.source.fetch(self.query)
         pending, unseen = await self._pending(rows)
-        await self._recollect()
+        remembers = await self.recollect(self._take)  # else nothing is compared
         # Nothing is awaited from here on: a turn that is cancelled has told and remembered nothing.
         if (as_read := hash(tuple(rows))) != self._print:
             self._print = as_read
@@ -103,7 +100,7 @@ class Settings(Collector[PostgresServer, SettingsSettings]):
         batch = Batch(self.clock.now())
         for metric, value in self._values:
             batch.add(metric, value)
-        told = self._tell(rows, pending) if self._remembers else ()
+        told = self._tell(rows, pending) if remembers else ()
         if self._seen is not None and self.recall is not None:  # without a history nobody knows how many there were
             batch.add(CHANGES, self._seen.changes)
             batch.add(LAST_CHANGE, self._seen.changed_at)
@@ -117,16 +114,8 @@ class Settings(Collector[PostgresServer, SettingsSettings]):
         written = {row["name"]: row for row in await self.source.fetch(self.query_pending, names)}
         return {name: _written(written.get(name)) for name in names}, ()
 
-    async def _recollect(self) -> None:
-        """Ask once what was seen before. While the state file does not answer, nothing is compared."""
-        if self._remembers:
-            return
-        try:
-            async with asyncio.timeout(RECALL_SECONDS):
-                body = None if self.recall is None else await self.recall(self.title)
-        except TimeoutError:
-            return
-        self._seen, self._remembers = recalled(body), True
+    def _take(self, body: str | None) -> None:
+        self._seen = recalled(body)
 
     def _tell(self, rows: list[Any], pending: dict[str, Pending]) -> tuple[object, ...]:
         """The changes, and what is to be remembered in place of the earlier memory."""

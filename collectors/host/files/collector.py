@@ -130,11 +130,10 @@ class FilesCollector(Collector[HostMachine, FilesSettings]):
         self._survey = Survey()
         self._complete: Findings | None = None
         self._known: Known | None = None
-        self._recalled = False
 
     async def collect(self) -> Findings:
         """Look on from where the last turn ended."""
-        await self._recall()
+        remembers = self.settings.changes and await self.recollect(self._take)  # else nothing is compared
         work = partial(self._go_on, self.clock.monotonic() + self.settings.timeout * SHARE_OF_THE_TURN)
         ended = await self.source.blocking.run(self.title, work, timeout_seconds=self.settings.timeout)
         if not ended:
@@ -143,7 +142,7 @@ class FilesCollector(Collector[HostMachine, FilesSettings]):
         if survey.walk is None:
             detail = f"no file or folder is called {printable(self.settings.path)}, or Toban's user may not see it"
             return Findings(samples=(), gaps=(Gap(what=self.title, reason=Reason.NOT_FOUND, detail=detail),))
-        events, remembered = self._compare(survey)
+        events, remembered = self._compare(survey) if remembers else ([], [])
         self._complete = Findings(
             samples=self._samples(survey),
             gaps=tuple(self._gaps(survey)),
@@ -155,10 +154,8 @@ class FilesCollector(Collector[HostMachine, FilesSettings]):
             rows=(*self._complete.rows, *events, *remembered),
         )
 
-    async def _recall(self) -> None:
-        if self.settings.changes and not self._recalled and self.recall is not None:
-            self._known = known_from(await self.recall(self.title), self.settings.path)
-        self._recalled = True
+    def _take(self, body: str | None) -> None:
+        self._known = known_from(body, self.settings.path)
 
     def _go_on(self, deadline: float) -> bool:
         """In a thread: whether the survey came to its end."""
@@ -200,7 +197,7 @@ class FilesCollector(Collector[HostMachine, FilesSettings]):
                 _keep_first(survey.files)
 
     def _compare(self, survey: Survey) -> tuple[list[Event], list[Memory]]:
-        if not self.settings.changes or survey.contents is None:
+        if survey.contents is None:
             return [], []
         before, events = self._known, list[Event]()
         if before is None:

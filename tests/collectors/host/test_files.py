@@ -1,5 +1,6 @@
 """Claims about files and folders that somebody named. All on a real file system."""
 
+import asyncio
 import hashlib
 import os
 import stat
@@ -207,6 +208,31 @@ async def test_changes_while_the_daemon_was_down_are_found(tmp_path: Path, manua
     elsewhere = a_collector(tmp_path / "*", manual_clock, changes=True)
     elsewhere.recall = recall
     assert happened(await elsewhere.collect()) == []
+
+
+async def test_memory_that_does_not_answer_is_not_written_over(
+    tmp_path: Path, manual_clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was changed while the daemon was down is found once the state file answers again."""
+    monkeypatch.setattr("collectors.contract.RECALL_SECONDS", 0.01)
+    a_file(tmp_path / "a.conf", "one")
+    first = await a_collector(tmp_path, manual_clock, changes=True).collect()
+    (memory,) = [row for row in first.rows if isinstance(row, Memory)]
+    a_file(tmp_path / "a.conf", "two")
+    after = a_collector(tmp_path, manual_clock, changes=True)
+
+    async def hang(name: str) -> str | None:
+        await asyncio.Event().wait()
+        return None
+
+    async def recall(name: str) -> str | None:
+        return memory.body if name == memory.name else None
+
+    after.recall = hang
+    found = await after.collect()
+    assert [row for row in found.rows if isinstance(row, Memory | Event)] == []
+    after.recall = recall
+    assert happened(await after.collect()) == [("a.conf", short("one"), short("two"))]
 
 
 @pytest.mark.parametrize("text", [None, "", "no json", "[]", "{}", '{"path": "/etc", "hashes": 1}', '"x"'])

@@ -132,7 +132,7 @@ async def test_memory_that_does_not_answer_holds_up_no_sign_of_life(
     postgres15: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is compared nor remembered until it answers; the metrics are there all the same."""
-    monkeypatch.setattr("collectors.postgresql.identity.RECALL_SECONDS", 0.01)
+    monkeypatch.setattr("collectors.contract.RECALL_SECONDS", 0.01)
     server = a_server(postgres15)
     identity = Identity(server, CollectorSettings(), SystemClock())
 

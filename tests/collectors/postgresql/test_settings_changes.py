@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from collectors.postgresql import settings as module
 from collectors.postgresql.settings import CHANGES, LAST_CHANGE, PENDING_RESTART, Settings, SettingsSettings
 from collectors.postgresql.settings_changes import may_be_secret, recalled
 from tests.builders import ManualClock
@@ -261,7 +260,7 @@ async def test_nothing_is_compared_while_the_memory_does_not_answer(
     watch: Watch, new_cluster: NewCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A hanging disk costs no measurement, and what happened meanwhile is told once it answers."""
-    monkeypatch.setattr(module, "RECALL_SECONDS", 0.01)
+    monkeypatch.setattr("collectors.contract.RECALL_SECONDS", 0.01)
     watched = watch(new_cluster())
     await watched.look()
     await watched.set("work_mem = '8MB'")
