@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from prometheus_client.core import Metric as Family
 
@@ -13,15 +12,12 @@ from daemon.documents import Document, metric_documents, own_documents
 from daemon.http.exposition import Exposition, Format
 from daemon.http.sections import Section
 from daemon.instruments import Instruments, Joined
+from daemon.roles import Duty, Keeping
 from daemon.standings import Standings
 from daemon.watch import Watch
 from history.current import Current
 from toban.clock import Clock
 from toban.status import Component, Status, judge
-
-if TYPE_CHECKING:
-    from daemon.http.alerts import Duty
-    from daemon.http.backups import Keeping
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,8 +34,8 @@ class World:
     exposition: Exposition = field(default_factory=Exposition)
     disk: Disk = field(default_factory=Disk)
     watches: dict[str, Watch] = field(default_factory=dict)
-    duty: "Duty | None" = None  # who judges and tells; None until it is started
-    backups: "Keeping | None" = None  # who keeps backups; None where none are configured
+    duty: Duty | None = None  # who judges and tells; None until it is started
+    backups: Keeping | None = None  # who keeps backups; None where none are configured
     opened: bool = False  # every configured target has its watch; before that, none missing means nothing
 
     _standings: Standings | None = None

@@ -35,8 +35,8 @@ from daemon.duty.own import Own, OwnTelling, backed, bringing, shown
 from daemon.duty.refreshing import refreshing
 from daemon.duty.surroundings import MOST_REMEMBERED, DaemonSurroundings
 from daemon.duty.telling import Standing, component, families, troubles
-from daemon.http.acknowledging import KEY_BYTES, Links, open_key
-from daemon.http.alerts import Rung
+from daemon.http.links import KEY_BYTES, Links, open_key
+from daemon.roles import Rung
 from daemon.world import World
 from history.book.book import Book, book_path
 from history.book.contract import Page

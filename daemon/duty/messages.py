@@ -18,7 +18,7 @@ from toban.clock import Clock
 from toban.language import Language
 
 if TYPE_CHECKING:
-    from daemon.http.acknowledging import Links
+    from daemon.http.links import Links
 
 
 class Wording:

@@ -5,17 +5,12 @@ Who holds a link needs no session: its token is signed, is good for one alert al
 
 import base64
 import hashlib
-import hmac
-import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from html import escape
 from http import HTTPStatus
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
@@ -24,6 +19,7 @@ from starlette.responses import RedirectResponse, Response
 from daemon.asked_alerts import who_asked, words_asked
 from daemon.documents import stamp
 from daemon.http.bodies import body_of
+from daemon.world import World
 from toban.alerts import Alert, Severity, State
 from toban.catalogue import say
 from toban.errors import TobanError, UsageError
@@ -31,14 +27,6 @@ from toban.language import Language
 from toban.printable import printable
 from toban.units import seconds_text, value_text
 
-if TYPE_CHECKING:
-    from daemon.world import World
-
-KEY_BYTES = 32
-LINK_SECONDS = 7 * 86400.0
-MARK_LETTERS = 22  # of base64: 132 bits of the signature
-TOKEN = re.compile(r"([0-9a-z]{1,16})-([0-9a-f]{1,12})-([A-Za-z0-9_-]{22})")
-OTHERS_MAY = 0o077
 PAGE = Template((Path(__file__).parent / "acknowledge.html").read_text(encoding="utf-8"))
 STYLE = (Path(__file__).parent / "acknowledge.css").read_text(encoding="utf-8")
 _STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
@@ -55,14 +43,6 @@ HEADERS = {
 _PREFERENCE = re.compile(r"([A-Za-z]{1,8})(?:-[A-Za-z0-9-]*)?\s*(?:;\s*q\s*=\s*([01](?:\.[0-9]{0,3})?))?")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
-    """What a token that is ours says."""
-
-    episode: str
-    expired: bool
-
-
 class Refusal(Enum):
     """Why there is no alert to show, and how the page is answered."""
 
@@ -72,66 +52,10 @@ class Refusal(Enum):
     CLOSED = HTTPStatus.SERVICE_UNAVAILABLE
 
 
-class Links:
-    """Makes tokens and reads them."""
-
-    def __init__(self, key: bytes) -> None:
-        self._key = key
-
-    def token(self, episode: str, now: float) -> str:
-        """For one alert, for seven days from now."""
-        said = f"{episode}-{int(now + LINK_SECONDS):x}"
-        return f"{said}-{self._mark(said)}"
-
-    def read(self, token: str, now: float) -> Link | None:
-        """What it is good for; None when it is none of ours."""
-        match = TOKEN.fullmatch(token)
-        if match is None or not hmac.compare_digest(match[3], self._mark(f"{match[1]}-{match[2]}")):
-            return None
-        return Link(episode=match[1], expired=now >= int(match[2], 16))
-
-    def _mark(self, said: str) -> str:
-        digest = hmac.digest(self._key, f"toban acknowledge {said}".encode(), "sha256")
-        return base64.urlsafe_b64encode(digest).decode()[:MARK_LETTERS]
-
-
-def open_key(path: Path, random: Callable[[int], bytes] = os.urandom) -> tuple[bytes, str]:
-    """The key that links are signed with, made once and readable by us alone; and why it could not be kept.
-
-    One that others may have read is replaced. One that cannot be kept lasts as long as the process.
-    """
-    try:
-        found = path.read_bytes()
-        if len(found) == KEY_BYTES and not path.stat().st_mode & OTHERS_MAY:
-            return found, ""
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        return random(KEY_BYTES), error.strerror or str(error)
-    made = random(KEY_BYTES)
-    try:
-        _keep(path, made)
-    except OSError as error:
-        return made, error.strerror or str(error)
-    return made, ""
-
-
-def _keep(path: Path, key: bytes) -> None:
-    half_made = path.with_name(f"{path.name}.new")
-    half_made.unlink(missing_ok=True)
-    descriptor = os.open(half_made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        os.write(descriptor, key)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    half_made.replace(path)
-
-
 class Acknowledging:
     """The page behind a link, and its button."""
 
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: World) -> None:
         self.world = world
 
     async def show(self, request: Request) -> Response:

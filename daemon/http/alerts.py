@@ -1,10 +1,8 @@
 """Alerts over HTTP: the same documents as on the command line, and what changes them."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
@@ -16,7 +14,6 @@ from alerting.shipped.runbooks import runbook_of
 from daemon.asked import moment_asked
 from daemon.asked_alerts import (
     GOAL,
-    SilenceAsked,
     beginning_asked,
     goal_asked,
     matches_asked,
@@ -30,16 +27,15 @@ from daemon.asked_alerts import (
 )
 from daemon.documents import Document
 from daemon.documents_alerts import alert_document, alert_documents, delivery_document, silence_document
-from daemon.http.acknowledging import Acknowledging, Links
+from daemon.http.acknowledging import Acknowledging
 from daemon.http.bodies import json_of, refuse_elsewhere
 from daemon.http.replies import json_line, json_reply
 from daemon.past_alerts import PastAlerts, open_past
-from toban.alerts import Alert, Delivery, Outcome, Severity, Silence, What
+from daemon.roles import Duty, Rung
+from daemon.world import World
+from toban.alerts import Alert, Outcome, Severity
 from toban.errors import NotFoundError, UnavailableError, UsageError
 from toban.language import Language
-
-if TYPE_CHECKING:
-    from daemon.world import World
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 ReadT = TypeVar("ReadT")
@@ -47,73 +43,7 @@ SHOWN = 3
 NOBODY_NAMED = "api"  # who it was, where a program did not say
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rung:
-    """One message of a drill: which step of the ladder, which channel, and what became of it."""
-
-    level: int
-    after_seconds: float
-    channel: str
-    delivery: Delivery
-    took_seconds: float
-    what: What = What.FIRED
-
-
-class Duty(Protocol):
-    """What the surface asks of whoever is on duty. What is not there is a `NotFoundError`, all else a `UsageError`."""
-
-    @property
-    def book_path(self) -> Path:
-        """Where the book lies."""
-        ...
-
-    @property
-    def links(self) -> Links:
-        """What acknowledge links are made and read with."""
-        ...
-
-    def active(self) -> Sequence[Alert]:
-        """All that are not over."""
-        ...
-
-    async def acknowledge(self, episode: str, *, who: str, note: str, for_seconds: float | None) -> Alert:
-        """Somebody is at it."""
-        ...
-
-    async def resolve(self, episode: str, *, who: str, note: str) -> Alert:
-        """Somebody says that it is over."""
-        ...
-
-    async def silence(self, asked: SilenceAsked, *, who: str) -> Silence:
-        """Tell nobody of what matches."""
-        ...
-
-    async def end_silence(self, silence: str, *, who: str) -> Silence:
-        """Tell of it again."""
-        ...
-
-    async def mark(self, episode: str, verdict: str, *, who: str) -> None:
-        """Whether it told of something real: `real` or `false`."""
-        ...
-
-    async def test(self, channel: str) -> Delivery:
-        """Send one marked message through a channel, now."""
-        ...
-
-    def drill(self, severity: Severity) -> AsyncIterator[Rung]:
-        """Send a marked alert through each rung of the ladder, one after the other."""
-        ...
-
-    async def retry(self, key: str | None) -> int:
-        """Put a dead letter, or all of them, back into the outbox; how many there were."""
-        ...
-
-    def problems(self) -> Sequence[str]:
-        """What of the alerting does not work at present."""
-        ...
-
-
-def alert_routes(world: "World", guarded: Callable[[Endpoint], Endpoint]) -> list[Route]:
+def alert_routes(world: World, guarded: Callable[[Endpoint], Endpoint]) -> list[Route]:
     """The routes of alerts; what a link opens is guarded by its token alone."""
     reads, changes, links = Reads(world), Changes(world), Acknowledging(world)
     post, delete = ["POST"], ["DELETE"]
@@ -142,7 +72,7 @@ def alert_routes(world: "World", guarded: Callable[[Endpoint], Endpoint]) -> lis
 class Reads:
     """What is told."""
 
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: World) -> None:
         self.world = world
 
     async def duty(self, _: Request) -> Response:
@@ -213,7 +143,7 @@ class Reads:
 class Changes:
     """What is changed. Each answers with what has become of it."""
 
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: World) -> None:
         self.world = world
 
     async def acknowledge(self, request: Request) -> Response:
@@ -314,7 +244,7 @@ def one_of(alerts: Sequence[Alert], written: str) -> Alert | None:
     return found[0] if found else None
 
 
-async def read_book(world: "World", read: Callable[[PastAlerts], ReadT]) -> ReadT:
+async def read_book(world: World, read: Callable[[PastAlerts], ReadT]) -> ReadT:
     """Of what is over, out of the book."""
 
     def reading() -> ReadT:

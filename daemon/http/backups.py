@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -14,13 +14,13 @@ from daemon.documents import Document
 from daemon.documents_backups import backup_document, progress_document
 from daemon.http.bodies import json_of
 from daemon.http.replies import json_line, json_reply
+from daemon.roles import Keeping
+from daemon.world import World
 from toban.backups import BackupRecord, Progress
 from toban.errors import TobanError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
     from datetime import tzinfo
-
-    from daemon.world import World
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 STILL_AT_IT_SECONDS: Final = 10.0  # a line so often, also where nothing can be said of the progress
@@ -31,24 +31,7 @@ NOBODY_NAMED: Final = "api"
 KNOWN: Final = ("tag", "who")
 
 
-class Keeping(Protocol):
-    """What the surface asks of whoever keeps backups in the running daemon."""
-
-    def records(self) -> Sequence[BackupRecord]:
-        """Every backup there is, newest first. It reads a disk: called in a thread."""
-        ...
-
-    def begin(
-        self, job: str, *, tag: str | None, why: str, tell: Callable[[Progress], None]
-    ) -> "asyncio.Task[BackupRecord]":
-        """Make one now. The work is the keeper's own, who ends it when the daemon stops, and not before.
-
-        NotFoundError where no job is called so. `tell` is called from the loop.
-        """
-        ...
-
-
-def backup_routes(world: "World", guarded: Callable[[Endpoint], Endpoint]) -> list[Route]:
+def backup_routes(world: World, guarded: Callable[[Endpoint], Endpoint]) -> list[Route]:
     """The routes of backups."""
     pages = Backups(world)
     return [
@@ -60,7 +43,7 @@ def backup_routes(world: "World", guarded: Callable[[Endpoint], Endpoint]) -> li
 class Backups:
     """A few lines between the request and the keeper."""
 
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: World) -> None:
         self.world = world
         self._looking: asyncio.Future[Sequence[BackupRecord]] | None = None
 

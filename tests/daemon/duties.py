@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from daemon.asked_alerts import SilenceAsked
-from daemon.http.acknowledging import Links
-from daemon.http.alerts import Rung
+from daemon.http.links import Links
 from daemon.http.listening import Listener, listen_unix
 from daemon.http.pages import application
+from daemon.roles import Rung
 from daemon.world import World
 from history.book.book import Book, book_path
 from history.book.contract import Page

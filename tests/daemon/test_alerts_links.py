@@ -7,7 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from daemon.http.acknowledging import LINK_SECONDS, Link, Links, language_of, open_key
+from daemon.http.acknowledging import language_of
+from daemon.http.links import LINK_SECONDS, Link, Links, open_key
 from daemon.http.pages import application
 from tests.alerting.notices import an_alert
 from tests.builders import START, ManualClock

@@ -10,7 +10,7 @@ from alerting.channels.dashboard import DashboardSettings
 from alerting.client import HttpWeb
 from daemon.duty.messages import Wording
 from daemon.duty.surroundings import DaemonSurroundings
-from daemon.http.acknowledging import Links
+from daemon.http.links import Links
 from history.current import Current
 from tests.alerting.builders import an_alert
 from tests.alerting.notices import a_notice
